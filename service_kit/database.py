@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, event, make_url, pool
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
@@ -55,14 +56,17 @@ def database_url(text: str) -> str:
     """
     if text.startswith(("postgres://", "postgresql://")):
         text = "postgresql+psycopg://" + text.partition("://")[2]
-    url = make_url(text)
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ValueError("the database URL cannot be read") from error
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise ValueError("the database must be sqlite or postgresql")
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database.startswith((":memory:", "file:")):
             raise ValueError("SQLite needs a file: threads and processes share it")
-        url = url.set(database=str(Path(url.database).absolute()))
-    return url.render_as_string(hide_password=False)
+        return url.set(database=str(Path(url.database).absolute())).render_as_string(hide_password=False)
+    return text
 
 
 def engine_options(url: str) -> dict[str, Any]:
