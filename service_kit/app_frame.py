@@ -5,6 +5,7 @@ The only file of service_kit that imports Flask.
 
 from __future__ import annotations
 
+import json as std_json
 import logging
 import secrets
 import time
@@ -14,9 +15,10 @@ from typing import Any
 
 import jwt as pyjwt
 import marshmallow as ma
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, Request, Response, current_app, g, json, request
 from flask_jwt_extended import JWTManager, get_jwt, verify_jwt_in_request
-from flask_smorest import Api
+from flask_smorest import Api, Blueprint
+from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
 from service_kit.api_docs import docs_page
@@ -63,6 +65,30 @@ class ProblemApi(Api):
     @policy("anyone")
     def _openapi_json(self) -> Any:
         return super()._openapi_json()
+
+
+class StrictParser(FlaskParser):
+    """Reads a request's values; what cannot be read is the client's error, never ours."""
+
+    # A misspelt filter would otherwise be ignored, and the answer would look like the one asked for.
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012  # typed as webargs declares it.
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": ma.RAISE,
+    }
+
+    def _raw_load_json(self, req: Request) -> Any:
+        try:
+            return super()._raw_load_json(req)
+        except std_json.JSONDecodeError:
+            raise
+        except (RecursionError, ValueError) as error:  # Brackets a thousand deep; a number of 5000 digits.
+            raise std_json.JSONDecodeError("not JSON we read", "?", 0) from error
+
+
+class ServiceBlueprint(Blueprint):
+    """flask-smorest's blueprint with our parser behind `arguments`."""
+
+    ARGUMENTS_PARSER = StrictParser()
 
 
 def frame(

@@ -8,9 +8,14 @@ import pytest
 from flask import Flask
 from flask_cors import CORS
 from flask_jwt_extended import JWTManager
-from flask_smorest import Blueprint
 
-from service_kit.app_frame import cors_options, frame, install_token_rules, routes_without_policy
+from service_kit.app_frame import (
+    ServiceBlueprint,
+    cors_options,
+    frame,
+    install_token_rules,
+    routes_without_policy,
+)
 from service_kit.claims import policy
 from service_kit.errors import Conflict, TooManyRequests
 
@@ -26,11 +31,11 @@ class Order(ma.Schema):
 @pytest.fixture(scope="module")
 def app():
     app = Flask("toy", static_folder=None)
-    app.config.update(JWT_SECRET_KEY=SIGNING_KEY, MAX_CONTENT_LENGTH=1000)
+    app.config.update(JWT_SECRET_KEY=SIGNING_KEY, MAX_CONTENT_LENGTH=10_000)
     install_token_rules(JWTManager(app))
     CORS(app, **cors_options(["http://localhost:3000", "https://my-learning-app.com"]))
     api = frame(app, service="toy", title="Toy", url_prefix="/api", service_token=SERVICE_TOKEN, checks={})
-    toys = Blueprint("toys", "toys", url_prefix="/api")
+    toys = ServiceBlueprint("toys", "toys", url_prefix="/api")
 
     @toys.route("/orders", methods=["POST"])
     @policy("anyone")
@@ -39,6 +44,13 @@ def app():
     def order(order):
         """Order toys."""
         return order
+
+    @toys.route("/search")
+    @policy("anyone")
+    @toys.arguments(Order, location="query")
+    def search(query):
+        """Search toys."""
+        return query
 
     for word in ("user", "moderator", "admin", "service"):
         toys.add_url_rule(f"/for-{word}", f"for_{word}", policy(word)(lambda: {"ok": True}))
@@ -97,8 +109,19 @@ def token(**changes):
             400,
             "malformed_body",
         ),
+        (
+            {"path": "/api/orders", "method": "POST", "data": "[" * 9000, "content_type": "application/json"},
+            400,
+            "malformed_body",
+        ),
+        (
+            {"path": "/api/orders", "method": "POST", "data": "1" * 9000, "content_type": "application/json"},
+            400,
+            "malformed_body",
+        ),
+        ({"path": "/api/search?count=1&evil=1"}, 422, "validation_failed"),
         ({"path": "/api/orders", "method": "POST", "data": "a=b"}, 415, "unsupported_media_type"),
-        ({"path": "/api/orders", "method": "POST", "json": {"x": "y" * 2000}}, 413, "request_entity_too_large"),
+        ({"path": "/api/orders", "method": "POST", "json": {"x": "y" * 20_000}}, 413, "request_entity_too_large"),
         ({"path": "/api/for-user"}, 401, "token_missing"),
         ({"path": "/api/for-user", "headers": {"Authorization": "Basic eDp5"}}, 401, None),
         ({"path": "/api/for-user", "headers": {"Authorization": "Bearer nonsense"}}, 401, "invalid_token"),
