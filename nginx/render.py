@@ -269,7 +269,7 @@ def _upstreams(settings: Settings) -> dict[str, str]:
         ]
         return {"upstreams": "\n".join(blocks), "auth": "auth_service", "main": "main_service"}
     return {
-        "upstreams": f"resolver {settings.resolver} valid=5s;\n"
+        "upstreams": f"resolver {settings.resolver} valid=5s;\nresolver_timeout 2s;\n"
         f"map $host $auth_address {{ default {settings.auth_upstream}; }}\n"
         f"map $host $main_address {{ default {settings.main_upstream}; }}",
         "auth": "$auth_address",
