@@ -1,0 +1,1 @@
+"""Takes submissions from the queue, has the runner execute them, and reports what happened."""
