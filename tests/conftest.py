@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from local_stack import broker as rabbitmq
-from local_stack import postgres
+from local_stack import packages, ports, postgres
 from local_stack.broker import BrokerNode
 from local_stack.postgres import PostgresCluster
+from tests.stack import RunningStack, labs, start
 
 
 def _require(missing: str | None) -> None:
@@ -108,3 +109,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'database.sqlite3'}"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+# The whole platform -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Everything, started by `./labs up --detach` in a state folder of its own, taken down at the end."""
+    _require(rabbitmq.missing())
+    _require(
+        None if packages.NGINX.is_there() else f"nginx is not installed: {packages.install_line([packages.NGINX])}"
+    )
+    state = tmp_path_factory.mktemp("stack")
+    try:
+        yield start(state, ports.choose(1)[0])
+    finally:
+        labs("down", "--state", state)
