@@ -25,6 +25,7 @@ from service_kit.api_docs import docs_page
 from service_kit.claims import Caller, Policy, Role, caller_from_claims, has_required_claims, policy
 from service_kit.errors import (
     CONTENT_TYPE,
+    BadRequest,
     Forbidden,
     ServiceError,
     Unauthorized,
@@ -274,8 +275,14 @@ def _require_service_token() -> None:
 
 def _refuse_foreign_body() -> None:
     """A body in another format would be read as an empty one, and the error would name the wrong thing."""
-    if request.method in _BODY_METHODS and request.endpoint and request.content_length and not request.is_json:
+    if request.method not in _BODY_METHODS or not request.endpoint or not request.content_length:
+        return
+    if not request.is_json:
         raise UnsupportedMediaType(None, "Send JSON with the header Content-Type: application/json.")
+    try:
+        request.get_json(silent=True)
+    except RecursionError as error:  # A few thousand brackets; the parser behind the routes would crash on them.
+        raise BadRequest("malformed_body", "The body is nested too deeply.") from error
 
 
 def _close_request(response: Response) -> Response:
