@@ -9,7 +9,10 @@ import ssl
 import struct
 from urllib.parse import unquote, urlsplit
 
-START, TUNE = (10, 10), (10, 30)
+START, TUNE, CLOSE = (10, 10), (10, 30), (10, 50)
+# {"capabilities": {"authentication_failure_close": true}}: say why, instead of hanging up.
+CAPABILITY = b"\x1cauthentication_failure_close" + b"t\x01"
+PROPERTIES = b"\x0ccapabilities" + b"F" + struct.pack(">I", len(CAPABILITY)) + CAPABILITY
 
 
 def refusal(url: str, timeout: float = 3.0) -> str | None:
@@ -30,25 +33,31 @@ def refusal(url: str, timeout: float = 3.0) -> str | None:
 
 def _knock(connection: socket.socket, user: str | None, password: str | None) -> str | None:
     connection.sendall(b"AMQP\x00\x00\x09\x01")
-    if _method(connection) != START:
+    if _method(connection)[0] != START:
         return "something that is not an AMQP broker answers there"
     login = f"\0{unquote(user or 'guest')}\0{unquote(password or 'guest')}".encode()
-    arguments = struct.pack(">I", 0) + b"\x05PLAIN" + struct.pack(">I", len(login)) + login + b"\x05en_US"
+    arguments = (
+        struct.pack(">I", len(PROPERTIES))
+        + PROPERTIES
+        + b"\x05PLAIN"
+        + struct.pack(">I", len(login))
+        + login
+        + b"\x05en_US"
+    )
     payload = struct.pack(">HH", 10, 11) + arguments
     connection.sendall(struct.pack(">BHI", 1, 0, len(payload)) + payload + b"\xce")
-    try:
-        answer = _method(connection)
-    except EOFError:
-        return "the broker refuses this user and password"
-    return None if answer == TUNE else "the broker refuses this user and password"
+    answer, rest = _method(connection)
+    if answer == CLOSE:
+        return rest[3 : 3 + rest[2]].decode(errors="replace")  # A code of two bytes, then the text with its length.
+    return None if answer == TUNE else "the broker answers in a way we do not know"
 
 
-def _method(connection: socket.socket) -> tuple[int, int]:
+def _method(connection: socket.socket) -> tuple[tuple[int, int], bytes]:
     kind, _channel, size = struct.unpack(">BHI", _exactly(connection, 7))
     if kind != 1 or size > 65536:
-        return (0, 0)
-    payload = _exactly(connection, size + 1)
-    return struct.unpack(">HH", payload[:4])
+        return (0, 0), b""
+    payload = _exactly(connection, size + 1)[:-1]
+    return struct.unpack(">HH", payload[:4]), payload[4:]
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:

@@ -23,10 +23,10 @@ def choose(count: int, avoid: frozenset[int] = frozenset()) -> list[int]:
     """Different free ports. A guess, not a promise: somebody may take one before our child binds it."""
     found: list[int] = []
     for port in random.sample(CHOICE, len(CHOICE)):
+        if len(found) == count:
+            return found
         if port not in avoid and is_free(port):
             found.append(port)
-            if len(found) == count:
-                return found
     raise OSError(f"No {count} free TCP ports between {CHOICE.start} and {CHOICE.stop} on this machine.")
 
 

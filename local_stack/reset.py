@@ -22,7 +22,8 @@ def reset(state: State, *, yes: bool, environments_too: bool) -> int:
     if not screen.confirm("Delete all this?", yes=yes):
         screen.say("Nothing was deleted. (--yes answers the question.)")
         return FAILED
-    down(state)
+    if state.run.exists():
+        down(state)
     for path in ours:
         shutil.rmtree(path)
     if state.home.exists() and not any(state.home.iterdir()):

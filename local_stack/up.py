@@ -64,6 +64,9 @@ def up(state: State, options: Options) -> int:
 
 def down(state: State) -> int:
     """End everything of this stack. Well also when nothing runs."""
+    if not state.run.exists():
+        screen.say("Nothing was running.")
+        return 0
     with state.held():
         keeper, _ = record.read_keeper(state)
         if keeper is None and not _is_up(state):
