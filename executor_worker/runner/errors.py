@@ -1,0 +1,114 @@
+"""What a program raised, told to the student: in their own file, by their own lines, without our frames."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MOST_MESSAGE = 10_000
+MOST_TRACEBACK = 20_000
+
+NO_PROCESSES = "A program may not start other processes here; threads and asyncio work."
+NO_NETWORK = "There is no network here; a program can only use the data it brings along."
+ASYNCIO_RUN = "asyncio.run() cannot be called from a running event loop"
+
+
+class Teller:
+    """Tells errors of one program. `filename` is the student's name for it, `folder` where it runs."""
+
+    def __init__(self, filename: str, folder: Path) -> None:
+        self._filename = filename
+        self._inside = f"{folder}/"
+
+    def tell(self, error: BaseException, words: str | None = None) -> dict[str, Any]:
+        """type, message, line and traceback of what a cell raised. Never raises, whatever the error is made of."""
+        told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+        touched = {frame.filename for frame in told.stack}
+        self._keep_own_frames(told)
+        line = next((frame.lineno for frame in reversed(told.stack) if frame.filename == self._filename), None)
+        source_line = linecache.getline(self._filename, line).strip() if line else None
+        message = words or _message(error, told, source_line)
+        if hint := _hint(error, touched):
+            message = f"{message.rstrip('.')}. {hint}" if message else hint
+        return {
+            "type": _type_name(error),
+            "message": _cut(message, MOST_MESSAGE),
+            "line": line,
+            "traceback": _cut("".join(told.format()), MOST_TRACEBACK),
+        }
+
+    def _keep_own_frames(self, told: traceback.TracebackException) -> None:
+        for one in _chain(told):
+            own = [frame for frame in one.stack if self._is_own(frame.filename)]
+            for frame in own:
+                frame.filename = frame.filename.removeprefix(self._inside)
+            one.stack = traceback.StackSummary.from_list(own)
+
+    def _is_own(self, filename: str) -> bool:
+        return filename in (self._filename, "<string>") or filename.startswith(self._inside)
+
+
+def _chain(told: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
+    """The error, what caused it, and what it groups."""
+    waiting = [told]
+    while waiting:
+        one = waiting.pop()
+        if one is not None:
+            yield one
+            waiting += [one.__cause__, one.__context__, *(one.exceptions or [])]
+
+
+def _message(error: BaseException, told: traceback.TracebackException, source_line: str | None) -> str:
+    if isinstance(error, SystemExit):
+        return _why_it_left(error.code)
+    if isinstance(error, SyntaxError):
+        return str(error.msg)
+    # Python's own last line of a traceback, which also knows "Did you mean: …"; without the type in front.
+    first, _, message = "".join(told.format_exception_only()).strip().partition(": ")
+    if message and "\n" not in first:
+        return message
+    if isinstance(error, AssertionError) and source_line:
+        return f"The assertion does not hold: {source_line}"
+    if isinstance(error, MemoryError):
+        return "The program ran out of memory."
+    return message
+
+
+def _why_it_left(code: object) -> str:
+    if isinstance(code, int) and code is not None:
+        return f"The program ended itself with exit code {code}."
+    return str(code)
+
+
+def _hint(error: BaseException, touched: set[str]) -> str | None:
+    """What the sandbox has to do with it, when it has."""
+    if isinstance(error, RuntimeError) and ASYNCIO_RUN in str(error):
+        return "In a notebook, await is allowed in a cell: write `await main()` instead."
+    if not isinstance(error, OSError):
+        return None
+    if _came_through(touched, "/multiprocessing/", "/subprocess.py", "/concurrent/futures/process.py"):
+        return NO_PROCESSES if NO_PROCESSES not in str(error) else None
+    if _came_through(touched, "/socket.py", "/urllib/", "/http/client.py", "/asyncio/", "/ssl.py"):
+        return NO_NETWORK
+    return None
+
+
+def _came_through(touched: set[str], *places: str) -> bool:
+    return any(place in filename for filename in touched for place in places)
+
+
+def _type_name(error: BaseException) -> str:
+    try:
+        return str(type.__getattribute__(type(error), "__name__"))[:200]
+    except Exception:  # noqa: BLE001 - A metaclass can make anything of a name.
+        return "Exception"
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, without its middle when it is long, as UTF-8 can hold it."""
+    if len(text) > most:
+        text = f"{text[: most // 2]}\n… {len(text) - most} characters left out …\n{text[-most // 2 :]}"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,532 @@
+"""marimo's own kernel, driven inside this process: the cells, the graph, and what each cell gave.
+
+marimo's private names live HERE ONLY. They carry no promise, so marimo is pinned to one version and
+contract.py tries them all before the first student's program does.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import asyncio
+import functools
+import json
+import logging
+import queue
+import symtable
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from copy import deepcopy
+from typing import Any, Protocol
+
+from marimo._ast.app_config import _AppConfig
+from marimo._ast.cell import CellConfig, CellImpl, SourcePosition
+from marimo._ast.cell_id import CellIdGenerator
+from marimo._ast.compiler import compile_cell, ends_with_semicolon
+from marimo._ast.errors import ImportStarError
+from marimo._ast.names import DEFAULT_CELL_NAME, SETUP_CELL_NAME
+from marimo._ast.parse import MarimoFileError, parse_notebook
+from marimo._ast.variables import BUILTINS, demangle_locals_in_text
+from marimo._config.config import DEFAULT_CONFIG
+from marimo._convert.converters import MarimoConvert
+from marimo._entrypoints import registry
+from marimo._messaging.errors import CycleError, MarimoSyntaxError, MultipleDefinitionError, SetupRootError
+from marimo._messaging.types import KernelStreams, Stream
+from marimo._output import formatting
+from marimo._output.formatters.formatters import register_formatters
+from marimo._runtime.commands import AppMetadata, ExecuteCellCommand
+from marimo._runtime.context.types import teardown_context
+from marimo._runtime.control_flow import MarimoInterrupt, MarimoStopError
+from marimo._runtime.exceptions import MarimoRuntimeException
+from marimo._runtime.executor import _EXECUTOR_REGISTRY, DefaultExecutor
+from marimo._runtime.kernel_lifecycle import KernelArgs, create_kernel
+from marimo._runtime.runner.hooks import NotebookCellHooks, Priority
+from marimo._runtime.runner.hooks_on_finish import _flush_cache_manifests
+from marimo._runtime.runner.hooks_post_execution import (
+    FINALIZATION_HOOKS,
+    POST_EXECUTION_HOOKS,
+    _broadcast_data_source_connection,
+    _broadcast_datasets,
+    _broadcast_duckdb_datasource,
+    _broadcast_outputs,
+    _broadcast_variables,
+)
+from marimo._runtime.runner.hooks_pre_execution import PRE_EXECUTION_HOOKS
+from marimo._runtime.runner.hooks_preparation import PREPARATION_HOOKS
+from marimo._runtime.state import State
+from marimo._schemas.serialization import NotebookSerialization, SetupCell, UnparsableCell
+from marimo._session.model import SessionMode
+
+from executor_worker.runner.cells import Cell, Ending, Problem, Program
+
+SETUP = SETUP_CELL_NAME
+NAMELESS = DEFAULT_CELL_NAME
+
+# Of what marimo does after each cell, we want all but what its editor's side panels show. Those hooks
+# print every variable of the student behind the student's back, and measure every table.
+_AFTER_A_CELL = [
+    hook
+    for hook in POST_EXECUTION_HOOKS
+    if hook
+    not in (
+        _broadcast_variables,
+        _broadcast_datasets,
+        _broadcast_data_source_connection,
+        _broadcast_duckdb_datasource,
+        _broadcast_outputs,
+    )
+]
+
+
+class Listener(Protocol):
+    """Who hears how the run goes. All of it happens in the thread that runs the cells."""
+
+    def cell_starts(self, cell_id: str) -> None: ...
+    def cell_ran(self, cell_id: str) -> None:
+        """Its code is over; showing what it gave comes next, on marimo's time."""
+
+    def cell_shows(self, cell_id: str, mimetype: str, data: Any) -> None:
+        """This is its output now; it takes the place of what it showed before."""
+
+    def cell_draws(self, cell_id: str, mimetype: str, data: Any) -> None:
+        """One more picture, beside its output."""
+
+    def cell_prints(self, cell_id: str, channel: str, text: str) -> None: ...
+    def cell_cannot_show(self, cell_id: str, error: BaseException | None, text: str) -> None: ...
+    def cell_ends(self, cell_id: str, ending: Ending) -> None: ...
+    def cells_left_out(self, cell_ids: set[str], because_of: str) -> None:
+        """They hang on a cell that failed or stopped, so they will not run."""
+
+
+# Reading a file ---------------------------------------------------------------------------------------
+
+
+class Foreign(Exception):
+    """The file is no marimo notebook."""
+
+
+def read_python_notebook(source: str) -> tuple[list[Cell], dict[str, Any]]:
+    """The cells of a notebook in a .py file, without running any of it, and the options of its app.
+
+    As in marimo, code outside the cells is no part of the notebook. Raises Foreign. Lines are not known yet.
+    """
+    try:
+        notebook = parse_notebook(source)
+    except MarimoFileError:  # It imports marimo, but makes no App.
+        raise Foreign from None
+    return _cells_of(notebook)
+
+
+def read_markdown_notebook(source: str) -> tuple[list[Cell], dict[str, Any]]:
+    """The same of a notebook in a .md file."""
+    cells, options = _cells_of(MarimoConvert.from_md(source).ir)
+    return cells, _AppConfig.sanitize(options)
+
+
+def _cells_of(notebook: NotebookSerialization | None) -> tuple[list[Cell], dict[str, Any]]:
+    if notebook is None or not notebook.valid:
+        raise Foreign
+    ids = fresh_ids()
+    cells: list[Cell] = []
+    for found in notebook.cells:
+        # An unparsable cell's name is an argument among its options; the others' is the function's.
+        name = found.options.get("name") if isinstance(found, UnparsableCell) else found.name
+        is_setup = isinstance(found, SetupCell) or (not cells and name == SETUP)
+        cells.append(
+            Cell(
+                id=SETUP if is_setup else next(ids),
+                name=str(name or NAMELESS),
+                code=found.code,
+                line=found.lineno,
+                options=found.options,
+                unparsable=isinstance(found, UnparsableCell),
+            )
+        )
+    return cells, dict(notebook.app.options)
+
+
+def fresh_ids() -> Iterator[str]:
+    """Cell ids, the same ones in the same order that marimo gives."""
+    generator = CellIdGenerator(seed=42)
+    return iter(generator.create_cell_id, None)
+
+
+# One run ----------------------------------------------------------------------------------------------
+
+
+class Session:
+    """One program in one marimo kernel: made, looked at (`problems`, `graph`), run, and put away."""
+
+    def __init__(
+        self,
+        program: Program,
+        path: str,
+        streams: tuple[Any, Any, Any],
+        listener: Listener,
+        at_exit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`streams` are what the cells see as sys.stdout, sys.stderr and sys.stdin; `at_exit` ends a script."""
+        self._program = program
+        self._cells = {cell.id: cell for cell in program.cells}
+        self._listener = listener
+        self._refused: dict[str, BaseException] = {}
+        self._unsettled: set[str] = set()
+        self._commands: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._executor = _Executor(at_exit if program.kind == "script" else None)
+        _EXECUTOR_REGISTRY.register("labs", lambda: self._executor)
+        stdout, stderr, stdin = streams
+        self._kernel, _ = create_kernel(
+            KernelArgs(
+                streams=KernelStreams(stream=_Wire(listener), stdout=stdout, stderr=stderr, stdin=stdin),
+                debugger=None,
+                configs={cell.id: _config_of(cell) for cell in program.cells},
+                # EDIT, because RUN hides errors behind an id. Nobody edits here.
+                mode=SessionMode.EDIT,
+                user_config=_CONFIG,
+                virtual_file_storage=None,  # Pictures and tables travel inside the result, as data URIs.
+                app_metadata=AppMetadata(
+                    query_params={},
+                    cli_args={},
+                    argv=[],
+                    app_config=_AppConfig.from_untrusted_dict(program.app_options, silent=True),
+                    filename=path,
+                ),
+                control_queue=self._commands,
+                set_ui_element_queue=queue.SimpleQueue(),
+            )
+        )
+        self._kernel._try_compiling_cell = self._compile
+        self._kernel._hooks = self._hooks()
+        self._kernel.packages_callbacks.missing_packages_hook = lambda _: None  # It would look for a package manager.
+        # sys.stdin answers input() itself (console.py); marimo's global of that name would defeat a student's mock.
+        self._kernel.globals.pop("input", None)
+        self._to_run: set[Any] = self._kernel.mutate_graph(
+            [ExecuteCellCommand(cell_id=cell.id, code=cell.code) for cell in program.cells], deletion_requests=[]
+        )
+
+    # Before it runs.
+
+    @functools.cached_property
+    def problems(self) -> list[Problem]:
+        """What keeps cells from taking part, in the order of the file."""
+        return [
+            self._problem(cell_id, error) for cell_id in self._cells for error in self._kernel.errors.get(cell_id, ())
+        ]
+
+    def _problem(self, cell_id: str, error: Any) -> Problem:
+        if cell_id in self._refused:
+            refusal = self._refused[cell_id]
+            if isinstance(refusal, ImportStarError):
+                return Problem("import-star", cell_id, error=refusal)
+            return Problem("unparsable" if self._cells[cell_id].unparsable else "syntax", cell_id, error=refusal)
+        if isinstance(error, MultipleDefinitionError):
+            return Problem("multiple-definitions", cell_id, name=error.name, others=tuple(error.cells))
+        if isinstance(error, CycleError):
+            return Problem("cycle", cell_id, links=tuple(error.edges_with_vars))
+        if isinstance(error, SetupRootError):
+            return Problem("setup-refs", cell_id, links=tuple(error.edges_with_vars))
+        return Problem("other", cell_id, name=error.describe())
+
+    def graph(self) -> dict[str, Any]:
+        """Who feeds whom, what each cell defines, and what it takes that is not Python's own."""
+        graph = self._kernel.graph
+        if self._program.kind == "script":
+            (cell,) = self._program.cells
+            defs, refs = _names_of_script(cell.code)
+            return {"edges": [], "defs": {cell.id: defs}, "refs": {cell.id: refs}}
+        order = {cell_id: place for place, cell_id in enumerate(self._cells)}
+        edges = [[parent, child] for parent in graph.cells for child in graph.children[parent]]
+        defined = set(graph.definitions)
+        return {
+            "edges": sorted(edges, key=lambda edge: (order[edge[0]], order[edge[1]])),
+            "defs": {cell_id: sorted(cell.defs) for cell_id, cell in graph.cells.items()},
+            "refs": {
+                cell_id: sorted(name for name in cell.refs if name in defined or name not in BUILTINS)
+                for cell_id, cell in graph.cells.items()
+            },
+        }
+
+    # The run.
+
+    def run(self) -> None:
+        """Run every cell that can run. The listener hears of each as it ends."""
+        if self._program.kind == "script":
+            # A script brings its own event loop (asyncio.run refuses to start inside another), and
+            # nothing in it can await, so the kernel's coroutine comes to its end in one step.
+            _run_in_one_step(self._kernel._run_cells(self._to_run))
+        else:
+            asyncio.run(self._run_cells())
+
+    async def _run_cells(self) -> None:
+        await self._kernel._run_cells(self._to_run)
+        while not self._commands.empty():  # What threads of the cells asked for meanwhile.
+            await self._kernel.handle_message(self._commands.get_nowait())
+
+    def is_disabled(self, cell_id: str) -> bool:
+        """Whether the cell, or one it hangs on, is switched off."""
+        return cell_id in self._kernel.graph.cells and self._kernel.graph.is_disabled(cell_id)
+
+    def close(self) -> None:
+        """Let go of marimo's context, so that another session can begin in this process."""
+        self._kernel.teardown_callbacks()
+        teardown_context()
+
+    # What the kernel asks of us.
+
+    def _compile(self, cell_id: str, code: str, carried_imports: list[Any]) -> tuple[CellImpl | None, Any]:
+        """Compile a cell under the student's own file name and line numbers."""
+        cell = self._cells[cell_id]
+        try:
+            if self._program.kind == "script":
+                return _script_cell(cell, self._program.filename), None
+            place = SourcePosition(filename=self._program.filename, lineno=cell.line - 1, col_offset=cell.indent)
+            return compile_cell(
+                code,
+                cell_id=cell_id,
+                source_position=place,
+                filename=self._program.filename,
+                carried_imports=carried_imports,
+            ), None
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as refusal:
+            self._refused[cell_id] = refusal
+            return None, MarimoSyntaxError(msg=str(refusal))
+
+    def _hooks(self) -> NotebookCellHooks:
+        hooks = NotebookCellHooks()
+        for prepare in PREPARATION_HOOKS:
+            hooks.add_preparation(prepare)
+        for before in PRE_EXECUTION_HOOKS:
+            hooks.add_pre_execution(before)
+        hooks.add_pre_execution(self._cell_starts, Priority.LATE)
+        hooks.add_post_execution(self._cell_ran, Priority.EARLY)
+        for after in _AFTER_A_CELL:
+            hooks.add_post_execution(after)
+        hooks.add_post_execution(self._show_value, Priority.EARLY)  # Before the figures are closed.
+        for last in FINALIZATION_HOOKS:
+            hooks.add_finalization(last)
+        hooks.add_finalization(self._cell_ends)
+        hooks.add_on_finish(_flush_cache_manifests)
+        return hooks
+
+    def _cell_starts(self, cell: Any, _: Any) -> None:
+        self._listener.cell_starts(cell.cell_id)
+
+    def _cell_ran(self, cell: Any, _context: Any, _result: Any) -> None:
+        self._listener.cell_ran(cell.cell_id)
+
+    def _show_value(self, cell: Any, _: Any, result: Any) -> None:
+        """What marimo's own _broadcast_outputs does, straight to the listener and for plain eyes."""
+        if not (result.success() or isinstance(result.exception, MarimoStopError)):
+            return
+        if result.output is None:  # What mo.output put there, if anything, has come over the wire.
+            return
+        try:
+            shown = formatting.try_format(result.output)
+            if shown.exception is not None:
+                shown = formatting.try_format(result.output, include_opinionated=False)
+        except BaseException as error:  # noqa: BLE001 - A __repr__ may raise anything at all, SystemExit too.
+            self._listener.cell_cannot_show(cell.cell_id, error, "")
+            return
+        if shown.traceback is not None:
+            self._listener.cell_cannot_show(cell.cell_id, shown.exception, shown.traceback)
+        if shown.data:
+            self._listener.cell_shows(cell.cell_id, shown.mimetype, shown.data)
+
+    def _cell_ends(self, cell: Any, context: Any, result: Any) -> None:
+        self._listener.cell_ends(cell.cell_id, self._ending(cell, context, result))
+        if cell.cell_id in set(context.cancelled_cells):  # Iterating gives those at fault; `in` asks for the cancelled.
+            self._listener.cells_left_out(set(context.cancelled_cells[cell.cell_id]), because_of=cell.cell_id)
+
+    def _ending(self, cell: Any, context: Any, result: Any) -> Ending:
+        raised = self._executor.raised.pop(cell.cell_id, None)
+        may_change = self._may_run_again(cell, context.glbls) or threading.active_count() > 1
+        if result.success():
+            return Ending("ok", may_change=may_change)
+        if isinstance(result.exception, MarimoStopError):
+            return Ending("stopped", may_change=may_change)
+        if isinstance(result.exception, MarimoInterrupt):
+            return Ending("interrupted", error=raised, may_change=may_change)
+        if isinstance(result.exception, BaseException):
+            return Ending("error", error=result.exception, may_change=may_change)
+        # marimo has put an explanation of its own in the exception's place.
+        return Ending(
+            "error",
+            error=raised,
+            words=demangle_locals_in_text(str(result.exception.describe())),
+            blamed=getattr(result.exception, "raising_cell", None),
+            may_change=may_change,
+        )
+
+    def _may_run_again(self, cell: Any, names: dict[str, Any]) -> bool:
+        """Whether it hangs, itself or through others, on a mo.state somebody may still set."""
+        parents = self._kernel.graph.parents[cell.cell_id]
+        if not self._unsettled.isdisjoint(parents) or any(isinstance(names.get(ref), State) for ref in cell.refs):
+            self._unsettled.add(cell.cell_id)
+        return cell.cell_id in self._unsettled
+
+
+class _Executor(DefaultExecutor):
+    """Runs one cell as marimo does, and remembers what it raised."""
+
+    name = "labs"
+
+    def __init__(self, at_exit: Callable[[], None] | None) -> None:
+        self.raised: dict[str, BaseException] = {}
+        self._at_exit = at_exit
+
+    async def execute_cell_async(self, cell: Any, glbls: Any) -> Any:
+        _allow_recursion()
+        try:
+            return await super().execute_cell_async(cell, glbls)
+        except MarimoRuntimeException as wrapped:
+            if wrapped.__cause__ is not None:
+                self.raised[cell.cell_id] = wrapped.__cause__
+            raise
+        finally:
+            if self._at_exit is not None:
+                self._at_exit()
+
+
+class _Wire(Stream):
+    """Where marimo writes what it wants its editor to know. We pick out what a cell showed."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def write(self, data: Any) -> None:
+        if not data.startswith(b'{"op":"cell-op"'):
+            return
+        news = json.loads(data)
+        output, console = news.get("output"), news.get("console")
+        if output and output["channel"] == "output":
+            self._listener.cell_shows(news["cell_id"], output["mimetype"], output["data"])
+        for piece in console if isinstance(console, list) else [console] if console else []:
+            if piece["channel"] == "media":
+                self._listener.cell_draws(news["cell_id"], piece["mimetype"], piece["data"])
+            elif piece["mimetype"] == "text/plain" and piece["channel"] in ("stdout", "stderr"):  # A mo.Thread's print.
+                self._listener.cell_prints(news["cell_id"], piece["channel"], piece["data"])
+
+    def copy_for_thread(self) -> Stream:
+        return self
+
+
+def _run_in_one_step(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("marimo waited for something in the middle of a script")
+
+
+PYTHONS_RECURSION_LIMIT = 1000
+
+
+def _allow_recursion() -> None:
+    """Give the cell the depth a program has that Python itself started: marimo's frames below it do not count."""
+    depth, frame = 0, sys._getframe().f_back
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back
+    sys.setrecursionlimit(PYTHONS_RECURSION_LIMIT + depth)
+
+
+# Cells ------------------------------------------------------------------------------------------------
+
+
+def _config_of(cell: Cell) -> CellConfig:
+    return CellConfig.from_dict(cell.options, warn=False)
+
+
+def _script_cell(cell: Cell, filename: str) -> CellImpl:
+    """A plain script as a cell, compiled as Python compiles it.
+
+    marimo's compiler would rename _private names, forbid `from x import *` and allow a bare await. The
+    last expression is the cell's value, as in any cell.
+    """
+    tree = ast.parse(cell.code, filename)
+    value: ast.expr = ast.Constant(value=None)
+    whole = compile(tree, filename, "exec", dont_inherit=True)  # Errors first, with all of the file in view.
+    futures = whole.co_flags & _FUTURES
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr) and not _is_docstring(last, tree) and not ends_with_semicolon(cell.code):
+        value = last.value
+        tree.body.pop()
+        whole = compile(tree, filename, "exec", dont_inherit=True)
+    shown = ast.fix_missing_locations(ast.Expression(value))
+    last_expr = compile(shown, filename, "eval", flags=futures, dont_inherit=True)
+    return CellImpl(
+        key=hash(cell.code),
+        code=cell.code,
+        mod=tree,
+        defs=set(),
+        refs=set(),
+        sql_refs={},
+        temporaries=set(),
+        variable_data={},
+        deleted_refs=set(),
+        language="python",
+        body=whole,
+        last_expr=last_expr,
+        cell_id=cell.id,
+    )
+
+
+_FUTURES = functools.reduce(
+    int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+
+
+def _is_docstring(last: ast.Expr, tree: ast.Module) -> bool:
+    return len(tree.body) == 1 and isinstance(last.value, ast.Constant) and isinstance(last.value.value, str)
+
+
+def _names_of_script(source: str) -> tuple[list[str], list[str]]:
+    """What a script defines at its top level, and what it takes from nowhere in sight."""
+    top = symtable.symtable(source, "<script>", "exec")
+    defined = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    used: set[str] = set()
+    tables = [top]
+    while tables:
+        table = tables.pop()
+        tables.extend(table.get_children())
+        used.update(
+            symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()
+        )
+    return sorted(defined), sorted(used - defined - BUILTINS - {"__name__"})
+
+
+# The process that runs it ----------------------------------------------------------------------------
+
+
+def _configuration() -> Any:
+    config = deepcopy(DEFAULT_CONFIG)
+    config["runtime"].update(
+        {
+            "auto_instantiate": True,
+            "auto_reload": "off",
+            "on_cell_change": "autorun",
+            "reactive_tests": False,  # They crash the run: marimo.md, section 1.
+            "dotenv": [],
+            "output_max_bytes": 64 << 20,  # outputs.py has its own limit, and words that fit here.
+            "std_stream_max_bytes": 64 << 20,
+        }
+    )
+    config["display"]["dataframes"] = "plain"  # Ordinary HTML tables: <marimo-table> needs marimo's own page.
+    return config
+
+
+_CONFIG = _configuration()
+
+
+def prepare_process() -> None:
+    """Once per process, before its first session: what every later session would pay for again."""
+    registry.get_entry_points = functools.lru_cache(registry.get_entry_points)  # It scans every installed package.
+    register_formatters()
+    quieten(logging.getLogger("marimo"))
+
+
+def quieten(logger: logging.Logger) -> None:
+    """marimo's log is for marimo's developers; here it would end up in a student's output."""
+    logger.handlers.clear()
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False

@@ -1,0 +1,69 @@
+"""What a cell shows, made fit to travel: one mimetype and one text each, of a size that can be kept."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+MOST_BYTES = 1 << 20  # Of one output.
+MOST_BYTES_PER_RUN = 6 << 20  # Of all of them. The worker stops a run that says more than 8 MiB in all.
+BUNDLE = "application/vnd.marimo+mimebundle"
+
+Output = dict[str, str]
+
+
+class OutputBudget:
+    """Measures outputs against what one run may show."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES_PER_RUN) -> None:
+        self._left = most_bytes
+
+    def admit(self, mimetype: Any, data: Any) -> list[Output]:
+        """The output as it can be shown; a bundle as its parts, and what is too large as a word about it."""
+        return [self._admit_one(str(kind), _as_text(kind, value)) for kind, value in _parts(mimetype, data)]
+
+    def _admit_one(self, mimetype: str, text: str) -> Output:
+        size = len(json.dumps(text))
+        if size > MOST_BYTES:
+            return _remark(
+                f"This output is too large to show: {_megabytes(size)} of {mimetype}, where 1 MB is the most."
+            )
+        if size > self._left:
+            return _remark(
+                f"This output is not shown: the outputs of one run may have {_megabytes(MOST_BYTES_PER_RUN)} in all."
+            )
+        self._left -= size
+        return {"mimetype": mimetype[:200], "data": text}
+
+
+def _parts(mimetype: Any, data: Any) -> list[tuple[Any, Any]]:
+    if mimetype != BUNDLE:
+        return [(mimetype, data)]
+    if isinstance(data, str):
+        try:
+            data = json.loads(data)
+        except ValueError:
+            return [("text/plain", data)]
+    if not isinstance(data, dict):
+        return [("text/plain", data)]
+    return [(kind, value) for kind, value in data.items() if kind != "__metadata__"]
+
+
+def _as_text(mimetype: Any, data: Any) -> str:
+    if isinstance(data, bytes):
+        return f"data:{mimetype};base64,{base64.b64encode(data).decode()}"
+    if not isinstance(data, str):
+        try:
+            data = json.dumps(data, default=repr, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            data = repr(data)
+    return str(data).encode("utf-8", "backslashreplace").decode()
+
+
+def _remark(words: str) -> Output:
+    return {"mimetype": "text/plain", "data": words}
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MB"

@@ -1,0 +1,106 @@
+"""How a submission becomes a program: a marimo notebook cell by cell, or a plain script as a single cell.
+
+Reading is static. Nothing of the file runs here, so code outside a notebook's cells never runs at all:
+it is no part of the notebook, as in marimo itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from dataclasses import replace
+from typing import Any
+
+from executor_worker.runner import kernel
+from executor_worker.runner.cells import Cell, Program
+from executor_worker.runner.complaints import Invalid, about_source, complaint
+
+MOST_CELLS = 1000  # What the worker takes.
+
+_MARKDOWN_NOTEBOOK = re.compile(r"\A\s*---\n(?:.*\n)*?marimo-version:.*\n(?:.*\n)*?---\n")
+
+
+def read_program(source: str, filename: str) -> Program:
+    """The program in `source`. Raises Invalid when no part of it can run."""
+    if not source.strip():
+        raise Invalid(complaint("empty", "There is no code to run: the file is empty."))
+    if _MARKDOWN_NOTEBOOK.match(source):
+        return _notebook(source, filename, *kernel.read_markdown_notebook(source))
+    _refuse_what_python_cannot_read(source, filename)
+    if "marimo" in source:
+        try:
+            return _notebook(source, filename, *kernel.read_python_notebook(source))
+        except kernel.Foreign:
+            pass
+    return Program("script", filename, source, (Cell(next(kernel.fresh_ids()), kernel.NAMELESS, source),))
+
+
+def _refuse_what_python_cannot_read(source: str, filename: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # They come again, into the output, when it runs.
+            ast.parse(source, filename)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        raise Invalid(about_source(error, filename, source)) from None
+    if source.lstrip().startswith("{") and _is_jupyter(source):
+        raise Invalid(
+            complaint(
+                "jupyter",
+                "This is a Jupyter notebook file. Convert it first: marimo convert notebook.ipynb -o notebook.py",
+            )
+        )
+
+
+def _is_jupyter(source: str) -> bool:
+    try:
+        return "nbformat" in json.loads(source)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _notebook(source: str, filename: str, cells: list[Cell], app_options: dict[str, Any]) -> Program:
+    if not cells:
+        raise Invalid(complaint("no-cells", "There is no code to run: the notebook has no cells.", 1))
+    if len(cells) > MOST_CELLS:
+        raise Invalid(complaint("too-many-cells", f"The notebook has {len(cells)} cells; {MOST_CELLS} is the most.", 1))
+    return Program("notebook", filename, source, tuple(_placed(cells, source)), app_options)
+
+
+def _placed(cells: list[Cell], source: str) -> list[Cell]:
+    """The cells with the place of their code in the file.
+
+    marimo tells a line too, but not the same one for every kind of cell, and counts from where it has cut
+    blank lines away. The text itself is the surest guide: cells stand in the file in their order.
+    """
+    lines = [line.strip() for line in _lines(source)]
+    raw = _lines(source)
+    after = 0
+    placed = []
+    for cell in cells:
+        wanted = [line.strip() for line in _lines(cell.code)]
+        first = next((number for number, text in enumerate(wanted) if text), None)
+        found = None if first is None else _find(wanted[first : first + 3], lines, after)
+        if found is None or first is None:
+            placed.append(replace(cell, line=max(cell.line + 1, after + 1)))
+            continue
+        after = found + 1
+        # Within a line that also holds the `def`, what stands before the code counts as its indent.
+        indent = raw[found].find(wanted[first])
+        own = _lines(cell.code)[first]
+        placed.append(replace(cell, line=found + 1 - first, indent=indent - (len(own) - len(own.lstrip()))))
+    return placed
+
+
+def _find(wanted: list[str], lines: list[str], after: int) -> int | None:
+    """The first place where these lines stand together; failing that, where the first stands within a line."""
+    for place in range(after, len(lines) - len(wanted) + 1):
+        if lines[place : place + len(wanted)] == wanted:
+            return place
+    return next((place for place in range(after, len(lines)) if wanted[0] in lines[place]), None)
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as Python counts them; str.splitlines() would also cut at form feeds and Unicode separators."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
