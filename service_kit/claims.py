@@ -77,7 +77,7 @@ def has_required_claims(claims: Mapping[str, Any]) -> bool:
         all(name in claims for name in _REQUIRED)
         and parse_user_id(claims["sub"]) is not None
         and claims["type"] in ("access", "refresh")
-        and claims["role"] in set(Role)
+        and claims["role"] in list(Role)  # Not a set: a claim may be of a type that cannot be hashed.
         and isinstance(claims["jti"], str)
         and bool(claims["jti"])
         and isinstance(claims["sid"], str)
