@@ -73,7 +73,7 @@ class LoginSchema(ma.Schema):
 class RefreshSchema(ma.Schema):
     """The refresh token; left out when it is in the cookie."""
 
-    refresh_token = ma.fields.String(load_default=None, validate=validate.Length(1, 4096))
+    refresh_token = ma.fields.String(load_default=None)
 
 
 class PasswordSchema(ma.Schema):

@@ -50,6 +50,8 @@ def hand_over(pair: TokenPair, transport: str) -> dict[str, Any]:
 def received_refresh_token(offered: str | None) -> tuple[dict[str, Any], str]:
     """The verified claims of the request's refresh token, and how it came. A token in the body goes first."""
     if offered is not None:
+        if not offered.isascii():  # PyJWT would crash on half a surrogate pair.
+            raise Unauthorized("invalid_token", "The token is not valid. Log in again.")
         verify_jwt_in_request(refresh=True, locations=["json"])
         return get_jwt(), BODY
     if REFRESH_COOKIE not in request.cookies:
