@@ -1,0 +1,1 @@
+"""What happens to a submission, as verbs: taken in, announced, claimed, finished, read."""
