@@ -20,7 +20,8 @@ from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
-from pika.exceptions import AMQPConnectorException, AMQPError
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import AMQPError
 
 from executor_worker.errors import Abandoned, Unanswerable
 from executor_worker.metrics import MESSAGES, REACHED, RECONNECTS, SLOTS_BUSY
