@@ -42,7 +42,7 @@ def _tools() -> tuple[list[tuple[str, ...]], bool]:
         _row("nginx", packages.NGINX, "1.18 or newer", _nginx_version),
         _row("PostgreSQL", packages.POSTGRESQL, "for ./labs test only", _postgres_version),
         _row("Chromium", packages.CHROMIUM, "for ./labs test only", lambda: "yes"),
-        ("sudo", shutil.which("sudo") or "no", "no: to install the above", ""),
+        ("sudo", shutil.which("sudo") or "no", "only to install as a user", ""),
         ("environments", _environments(), "made by ./labs up", ""),
     ]
     needed = [packages.PYTHON_VENV, packages.NGINX]

@@ -6,7 +6,6 @@ Installing starts no service and leaves none enabled: the platform runs its own 
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -64,11 +63,14 @@ if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\\nexit 101\\n' >"$policy"
     chmod 755 "$policy"
 fi
-apt-get -q -o DPkg::Lock::Timeout=300 update || echo "apt-get update failed; trying with the lists that are there." >&2
-DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $PACKAGES
-if command -v systemctl >/dev/null; then
-    for service in $SERVICES; do systemctl --quiet disable "$service" 2>/dev/null || true; done
-fi
+quietly="-qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0"
+apt-get $quietly update || echo "apt-get update failed; trying with the lists that are there." >&2
+DEBIAN_FRONTEND=noninteractive apt-get $quietly install -y --no-install-recommends $PACKAGES >/dev/null
+# policy-rc.d kept them from starting now; this keeps them from starting at the next boot.
+for service in $SERVICES; do
+    if command -v systemctl >/dev/null; then systemctl --quiet disable "$service" >/dev/null 2>&1 || true; fi
+    update-rc.d "${service%.*}" disable >/dev/null 2>&1 || true
+done
 """
 
 
@@ -102,16 +104,24 @@ def ensure(wanted: Sequence[Package], *, yes: bool) -> None:
         if not screen.confirm(f"Not installed: {names}.\nInstall with sudo ({install_line(absent)})?", yes=yes):
             raise by_hand
         prefix = ["sudo", "--"]
-    screen.say(f"  installing {names}")
     script = ["/usr/bin/env", f"PACKAGES={' '.join(package.apt for package in absent)}",
               f"SERVICES={' '.join(service for package in absent for service in package.services)}",
               "/bin/sh", "-c", INSTALL]  # fmt: skip
-    done = subprocess.run([*prefix, *script], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
-    if done.returncode != 0:
-        raise Trouble(
-            f"apt-get ended with code {done.returncode} (its output is above). "
-            f"When it works again, the line is:\n\n  {install_line(absent)}\n",
-            MUST_INSTALL,
+    with screen.step(f"installing {names}"):
+        done = subprocess.run(
+            [*prefix, *script],
+            stdin=None if prefix else subprocess.DEVNULL,  # sudo may have to ask for a password.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
         )
+        if done.returncode != 0:
+            raise Trouble(
+                f"apt-get ended with code {done.returncode}:\n{done.stdout.strip()[-3000:]}\n\n"
+                f"When it works again, the line is:\n\n  {install_line(absent)}\n",
+                MUST_INSTALL,
+            )
     if still := [package.apt for package in absent if not package.is_there()]:
         raise Trouble(f"apt-get installed {', '.join(still)}, yet what we need of it cannot be found.", MUST_INSTALL)

@@ -80,8 +80,6 @@ class Stack:
     def auth_service_environment(self) -> dict[str, str]:
         return {
             **self._common(),
-            # The gateway of this stack speaks plain http; a browser would drop a Secure cookie from it.
-            "COOKIE_SECURE": "false",
             "JWT_KEYS_DIR": str(self.keys),
             **settings.chosen(self.settings, settings.AUTH_SERVICE),
             "DATABASE_URL_AUTH": self.database_url("auth_service"),
