@@ -14,6 +14,7 @@ import base64
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ def main() -> None:
         ring = KeyRing.load(arguments.folder)
     except KeysUnusable as error:
         parser.exit(1, f"{error}\n")
-    parser.exit(0, f"signing key {ring.signing_kid}, {len(ring.public_keys)} published\n")
+    sys.stdout.write(f"signing key {ring.signing_kid}, {len(ring.public_keys)} published\n")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class LoginAttempt:
                 key=self._delay_key,
                 failures=1,
                 delay_seconds=first_delay,
-                blocked_until=now + first_delay,
+                blocked_until=now + first_delay if first_delay else 0.0,
                 forget_at=now + _HOUR,
             )
             .on_conflict_do_update(
@@ -103,7 +103,8 @@ class LoginAttempt:
                 set_={
                     "failures": failures,
                     "delay_seconds": delay,
-                    "blocked_until": now + delay,
+                    # Without a delay no block at all, not even up to now: a neighbour's clock reading may be older.
+                    "blocked_until": case((delay == 0.0, 0.0), else_=now + delay),
                     "forget_at": now + _HOUR + delay,
                 },
                 where=row.blocked_until <= now,  # Too soon: no row comes back, and nothing has changed.
