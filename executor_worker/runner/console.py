@@ -43,7 +43,6 @@ class Console:
         self._cell: str | None = None
         self._pieces = Pieces()
         self._unpublished = Pieces()
-        self._published_at = 0.0
         self._is_open = True
 
     def tap_descriptors(self, folder: Path) -> None:
@@ -53,7 +52,7 @@ class Console:
     def keep_publishing(self) -> None:
         """Publish from a thread of our own, unseen by `threading`, until close()."""
         usual = _thread.stack_size(SMALL_STACK)
-        with suppress(RuntimeError):  # No thread to be had: then the next print publishes.
+        with suppress(RuntimeError):  # No thread to be had: then a cell's output comes when it ends.
             _thread.start_new_thread(self._publish_now_and_then, ())
         _thread.stack_size(usual)
 
@@ -83,8 +82,6 @@ class Console:
         with self._lock:
             self._drain()
             self._add(channel, text)
-            if time.monotonic() - self._published_at > PUBLISH_SECONDS:
-                self._publish_rest()
 
     def _add(self, channel: str, text: str) -> None:
         text, size = _printable(text)
@@ -105,7 +102,6 @@ class Console:
         if self._cell is not None:
             for piece in rest.listed():
                 self._publish(self._cell, piece["channel"], piece["text"])
-        self._published_at = time.monotonic()
 
     def _publish_now_and_then(self, sleep: Callable[[float], None] = time.sleep) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # A student's signals are for the student.
@@ -114,8 +110,7 @@ class Console:
                 sleep(PUBLISH_SECONDS)
                 with self._lock:
                     self._drain()
-                    if self._unpublished:
-                        self._publish_rest()
+                    self._publish_rest()
 
 
 class Pieces:

@@ -31,19 +31,30 @@ _STARTS_A_PROCESS = (
 )
 
 
+_is_prepared = False
+
+
 def begin(filename: str, source: str, console: Console, stdin: Stdin) -> None:
     """Everything a program may look at before its first line."""
-    gc.enable()
-    _forget_the_zygote()
-    _draw_new_random_numbers()
+    if not _is_prepared:
+        prepare()
     _know_the_source(filename, source)
     sys.stdin = sys.__stdin__ = stdin  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = console.stdout  # type: ignore[misc, assignment]
     sys.stderr = sys.__stderr__ = console.stderr  # type: ignore[misc, assignment]
     builtins.input = asking_for(stdin)
+
+
+def prepare() -> None:
+    """The part that can be done before the program is known."""
+    global _is_prepared
+    gc.enable()
+    _forget_the_zygote()
+    _draw_new_random_numbers()
     for name in _STARTS_A_PROCESS:
         setattr(os, name, _refuse_process)
     subprocess._fork_exec = _posixsubprocess.fork_exec = _refuse_process  # type: ignore[attr-defined]
+    _is_prepared = True
 
 
 def end() -> None:

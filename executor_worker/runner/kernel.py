@@ -55,6 +55,7 @@ from marimo._runtime.runner.hooks_post_execution import (
 from marimo._runtime.runner.hooks_pre_execution import PRE_EXECUTION_HOOKS
 from marimo._runtime.runner.hooks_preparation import PREPARATION_HOOKS
 from marimo._runtime.state import State
+from marimo._save import stores
 from marimo._schemas.serialization import NotebookSerialization, SetupCell, UnparsableCell
 from marimo._session.model import SessionMode
 
@@ -521,6 +522,9 @@ _CONFIG = _configuration()
 def prepare_process() -> None:
     """Once per process, before its first session: what every later session would pay for again."""
     registry.get_entry_points = functools.lru_cache(registry.get_entry_points)  # It scans every installed package.
+    # Nothing is configured by files here, so none are looked for: not in the box, nor in what lies above it.
+    stores.get_store = lambda *_: stores.DEFAULT_STORE()
+    stores.cache_store_is_untrusted = lambda *_: False
     register_formatters()
     quieten(logging.getLogger("marimo"))
 

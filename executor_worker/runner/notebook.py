@@ -14,6 +14,7 @@ import platform
 import signal
 import sys
 import threading
+from _signal import pthread_sigmask  # signal's own wrapper makes 64 enum members at each call.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
@@ -36,6 +37,7 @@ Send = Callable[[Frame], None]
 
 USUAL_OUTPUT_BYTES = 65536
 LATE_THREADS_SECONDS = 2.0
+_SIGNALS = frozenset(map(int, signal.valid_signals()))
 
 
 def warm_up() -> None:
@@ -59,6 +61,7 @@ def touch() -> None:
     """Run what warm_up() ran, in little: the memory a run writes to is this process's own afterwards."""
     for source in rehearsal.SMALL:
         _rehearse(source)
+    fresh_python.prepare()
 
 
 def run(job: dict[str, Any], send: Send, box_dir: str) -> None:
@@ -125,15 +128,14 @@ def _run_program(
 def _one_at_a_time(send: Send) -> Send:
     """The console's thread sends too. And a student's alarm must not go off in the middle of a frame."""
     lock = threading.Lock()
-    everything = signal.valid_signals()
 
     def send_whole(frame: Frame) -> None:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+        before = pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             with lock:
                 send(frame)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            pthread_sigmask(signal.SIG_SETMASK, before)
 
     return send_whole
 
