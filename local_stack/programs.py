@@ -22,6 +22,7 @@ class Ports:
     gateway: int
     auth_service: int
     main_service: int
+    dispatch: int
     executor_worker: int
     amqp: int
     amqp_distribution: int
@@ -125,7 +126,7 @@ class Stack:
     @property
     def slots(self) -> int:
         """How many submissions run at once: the worker takes no more than the runner has room for."""
-        return int(self.settings.get("EXECUTOR_SLOTS") or os.cpu_count() or 1)
+        return int(self.settings.get("EXECUTOR_SLOTS") or len(os.sched_getaffinity(0)))
 
     def _common(self) -> dict[str, str]:
         return {"PATH": packages.search_path(), "LANG": "C.UTF-8", "HOME": str(self.state.run), "PYTHONUNBUFFERED": "1"}
@@ -185,7 +186,13 @@ class Stack:
 
     def _dispatch(self) -> Program:
         command: list[str | Path] = [environments.SERVICES / "bin" / "flask", "--app", "main_service.app", "dispatch"]
-        return Program("dispatch", command, self.main_service_environment(), problem=lambda: None)
+        health = {"HEALTH_BIND": f"127.0.0.1:{self.ports.dispatch}"}
+        return Program(
+            "dispatch",
+            command,
+            self.main_service_environment() | health,
+            problem=lambda: readiness.web(self.ports.dispatch, "/readyz"),
+        )
 
     def _runner(self) -> Program:
         """Its environment is empty on purpose: whatever stood in it, a submission could read."""

@@ -162,6 +162,7 @@ def _run_python(doing: str, arguments: list[str]) -> None:
 
 def _start(stack: Stack) -> None:
     programs = stack.programs()
+    logs = LogEnds(stack.state)
     if stack.runs_its_broker:
         stack.broker_node().prepare()
     else:
@@ -170,18 +171,18 @@ def _start(stack: Stack) -> None:
     supervisord = supervision.launch(stack.state)
     keeper = processes.Identity.of(supervisord.pid)
     if keeper is None:
-        raise Trouble(f"supervisord did not start.\n{_log_tail(stack.state, 'supervisord.out')}")
+        raise Trouble(f"supervisord did not start.\n{logs.tail('supervisord.out')}")
     record.write_keeper(stack.state, keeper, stack.sockets)
     supervisor = Supervisor(stack.sockets)
     while not supervisor.answers:
         if supervisord.poll() is not None:
-            raise Trouble(f"supervisord ended at once.\n{_log_tail(stack.state, 'supervisord.out')}")
+            raise Trouble(f"supervisord ended at once.\n{logs.tail('supervisord.out')}")
         time.sleep(0.05)
     _migrate(stack)  # Meanwhile the broker, which takes longest, is starting.
     for program in programs:
         if program.needs_databases:
             supervisor.start(program.name)
-    _wait_until_ready(stack, programs, supervisor)
+    _wait_until_ready(programs, supervisor, logs)
 
 
 def _check_given_broker(stack: Stack) -> None:
@@ -218,7 +219,7 @@ def _without_metrics(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
 
 
-def _wait_until_ready(stack: Stack, programs: list[Program], supervisor: Supervisor) -> None:
+def _wait_until_ready(programs: list[Program], supervisor: Supervisor, logs: "LogEnds") -> None:
     """Name each part as it becomes ready. Raises Trouble when one keeps dying, or takes too long."""
     started = time.monotonic()
     waiting = {program.name: program for program in programs}
@@ -230,7 +231,7 @@ def _wait_until_ready(stack: Stack, programs: list[Program], supervisor: Supervi
             if process.name not in waiting:
                 continue
             pids[process.name] |= {process.pid} - {0}
-            _give_up_if_hopeless(stack.state, process, len(pids[process.name]))
+            _give_up_if_hopeless(process, len(pids[process.name]), logs)
             problem = waiting[process.name].problem() if process.word == "RUNNING" else process.word.lower()
             if problem is None:
                 del waiting[process.name]
@@ -242,29 +243,36 @@ def _wait_until_ready(stack: Stack, programs: list[Program], supervisor: Supervi
             name = next(iter(waiting))
             raise Trouble(
                 f"{name} is not ready after {READY_SECONDS} s: {reasons.get(name, 'no reason known')}.\n"
-                f"{_log_tail(stack.state, f'{name}.log')}"
+                f"{logs.tail(f'{name}.log')}"
             )
         live.show(f"waiting for {', '.join(waiting)} ({time.monotonic() - started:.0f} s)")
         time.sleep(0.1)
     live.clear()
 
 
-def _give_up_if_hopeless(state: State, process: supervision.ProcessState, lives: int) -> None:
+def _give_up_if_hopeless(process: supervision.ProcessState, lives: int, logs: "LogEnds") -> None:
     refused = process.word in ("BACKOFF", "EXITED", "FATAL") and process.exit_code == MISCONFIGURED
     if process.word == "FATAL" or refused or lives > DEATHS_ALLOWED:
         how = f"ended with code {process.exit_code}" if process.exit_code else "keeps ending"
-        raise Trouble(
-            f"{process.name} {how}; everything else is taken down.\n{_log_tail(state, f'{process.name}.log')}"
-        )
+        raise Trouble(f"{process.name} {how}; everything else is taken down.\n{logs.tail(f'{process.name}.log')}")
 
 
-def _log_tail(state: State, name: str, lines: int = 20) -> str:
-    path = state.logs / name
-    try:
-        text = path.read_text(errors="replace")
-    except OSError:
-        text = ""
-    return f"The end of {path}:\n{_tail(text, lines)}"
+class LogEnds:
+    """Where the logs ended before this start, so that what is shown of them is about this start."""
+
+    def __init__(self, state: State) -> None:
+        self._folder = state.logs
+        self._sizes = {path.name: path.stat().st_size for path in state.logs.iterdir()}
+
+    def tail(self, name: str) -> str:
+        path = self._folder / name
+        try:
+            with open(path, "rb") as file:
+                file.seek(self._sizes.get(name, 0))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            text = ""
+        return f"The end of {path}:\n{_tail(text)}"
 
 
 def _tail(text: str, lines: int = 20) -> str:

@@ -1,7 +1,13 @@
+import re
+
 import pytest
 
 from local_stack import settings
 from local_stack.errors import WRONG_USE, Trouble
+from local_stack.layout import CHECKOUT
+
+# What `up` itself decides for each part; labs.env cannot change these.
+WIRING = {"AUTH_SERVICE_URL", "MAIN_SERVICE_URL", "RUNNER_SOCKET", "HEALTH_BIND"}
 
 
 def test_labs_env_is_read_as_people_write_it(tmp_path):
@@ -61,3 +67,12 @@ def test_a_part_gets_its_own_settings_and_no_more():
     assert "PASSWORD_PEPPER" not in settings.chosen(everything, settings.MAIN_SERVICE)
     assert "DATABASE_URL_MAIN" not in settings.chosen(everything, settings.EXECUTOR_WORKER)
     assert not set(settings.SECRETS) & set(settings.chosen(everything, settings.AUTH_SERVICE))
+
+
+@pytest.mark.parametrize("service", ["auth_service", "main_service", "executor_worker"])
+def test_every_setting_that_a_service_reads_can_be_given(service):
+    code = (CHECKOUT / service / "config.py").read_text()
+    read = set(re.findall(r"""env\.(?:text|secret|number|flag|words|choice)\(\s*"([A-Z_]+)\"""", code))
+
+    assert read
+    assert read <= settings.KNOWN | WIRING
