@@ -50,6 +50,7 @@ class Answer:
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+    cookies: tuple[str, ...] = ()
 
 
 class Upstream:
@@ -74,6 +75,8 @@ class Upstream:
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
+                for cookie in answer.cookies:
+                    self.send_header("Set-Cookie", cookie)
                 if answer.status != 204:
                     self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
