@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import linecache
 import traceback
 from collections.abc import Iterator
@@ -66,15 +67,28 @@ def _message(error: BaseException, told: traceback.TracebackException, source_li
         return _why_it_left(error.code)
     if isinstance(error, SyntaxError):
         return str(error.msg)
-    # Python's own last line of a traceback, which also knows "Did you mean: …"; without the type in front.
-    first, _, message = "".join(told.format_exception_only()).strip().partition(": ")
+    first, _, message = "".join(told.format_exception_only()).strip().partition(": ")  # "ValueError: the message"
     if message and "\n" not in first:
-        return message
+        return message + _advice(error)
     if isinstance(error, AssertionError) and source_line:
         return f"The assertion does not hold: {source_line}"
     if isinstance(error, MemoryError):
         return "The program ran out of memory."
     return message
+
+
+def _advice(error: BaseException) -> str:
+    """Python 3.11 knows "Did you mean …?" only when it prints an error itself, so we look for a similar name too."""
+    if not isinstance(error, NameError) or not error.name or not (trace := error.__traceback__):
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    known = {
+        name for names in (frame.f_locals, frame.f_globals, frame.f_builtins) for name in names if type(name) is str
+    }
+    similar = difflib.get_close_matches(error.name, known, n=1, cutoff=0.75)
+    return f". Did you mean: '{similar[0]}'?" if similar and not similar[0].startswith("__") else ""
 
 
 def _why_it_left(code: object) -> str:

@@ -17,6 +17,7 @@ import symtable
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any, Protocol
 
@@ -387,6 +388,9 @@ class _Executor(DefaultExecutor):
         finally:
             if self._at_exit is not None:
                 self._at_exit()
+            for stream in (sys.stdout, sys.stderr):  # The program may have put buffers of its own before ours.
+                with suppress(Exception):
+                    stream.flush()
 
 
 class _Wire(Stream):

@@ -14,7 +14,7 @@ import platform
 import signal
 import sys
 import threading
-from _signal import pthread_sigmask  # signal's own wrapper makes 64 enum members at each call.
+from _signal import pthread_sigmask  # type: ignore[import-not-found] # signal's wrapper makes 64 enum members a call.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions

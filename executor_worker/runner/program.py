@@ -24,6 +24,7 @@ _MARKDOWN_NOTEBOOK = re.compile(r"\A\s*---\n(?:.*\n)*?marimo-version:.*\n(?:.*\n
 
 def read_program(source: str, filename: str) -> Program:
     """The program in `source`. Raises Invalid when no part of it can run."""
+    source = source.removeprefix("\ufeff")  # Some editors' mark at the start of a file, which Python skips too.
     if not source.strip():
         raise Invalid(complaint("empty", "There is no code to run: the file is empty."))
     if _MARKDOWN_NOTEBOOK.match(source):

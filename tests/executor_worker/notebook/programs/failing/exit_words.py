@@ -1,0 +1,3 @@
+import sys
+sys.exit('bad data')
+# SystemExit, line 2: bad data

@@ -1,0 +1,3 @@
+import os
+os.fork()
+# PermissionError, line 2: may not start other processes

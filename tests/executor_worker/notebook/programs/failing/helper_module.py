@@ -1,0 +1,4 @@
+import helper
+
+helper.fail()
+# ValueError, line 3: from the helper

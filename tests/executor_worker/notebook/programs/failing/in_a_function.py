@@ -1,0 +1,6 @@
+def f(a):
+    return a['b']
+
+
+f({})
+# KeyError, line 2: 'b'

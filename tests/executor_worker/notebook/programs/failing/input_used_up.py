@@ -1,0 +1,3 @@
+input()
+input()
+# EOFError, line 2: (1 line) is used up

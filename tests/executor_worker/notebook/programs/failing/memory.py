@@ -1,0 +1,2 @@
+raise MemoryError
+# MemoryError, line 1: out of memory

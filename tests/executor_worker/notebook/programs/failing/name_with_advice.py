@@ -1,0 +1,2 @@
+print(lenn([]))
+# NameError, line 1: Did you mean: 'len'?

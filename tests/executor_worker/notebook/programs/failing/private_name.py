@@ -1,0 +1,5 @@
+def f():
+    return _missing
+
+f()
+# NameError, line 2: name '_missing' is not defined

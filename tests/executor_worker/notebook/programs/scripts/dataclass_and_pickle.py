@@ -1,0 +1,9 @@
+import pickle
+from dataclasses import dataclass
+
+@dataclass
+
+class P:
+    x: int
+
+print(pickle.loads(pickle.dumps(P(3))))

@@ -1,0 +1,2 @@
+"""What it does."""
+print(__doc__, __name__)

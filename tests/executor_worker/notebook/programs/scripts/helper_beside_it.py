@@ -1,0 +1,3 @@
+import helper
+
+print(helper.double(21), helper.__name__)

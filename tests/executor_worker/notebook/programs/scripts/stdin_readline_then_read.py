@@ -1,0 +1,4 @@
+import sys
+first = sys.stdin.readline()
+rest = sys.stdin.readlines()
+print(repr(first), rest)

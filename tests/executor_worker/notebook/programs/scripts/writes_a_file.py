@@ -1,0 +1,2 @@
+open('notes.txt', 'w').write('kept')
+print(open('notes.txt').read())
