@@ -14,18 +14,12 @@ from sqlalchemy.exc import IntegrityError
 from auth_service import passwords
 from auth_service.audit import Visitor, record
 from auth_service.extensions import db
-from auth_service.models import AuditKind, EndReason, RefreshToken, User
+from auth_service.models import EMAIL, LOGIN, AuditKind, EndReason, RefreshToken, User
 from auth_service.sessions import end_others, start_session
 from auth_service.throttle import LoginAttempt, count_registration
 from service_kit.claims import Caller
 from service_kit.database import begin_reading
 from service_kit.errors import Conflict, PreconditionFailed, Unauthorized, Unprocessable
-
-LOGIN = re.compile(r"[A-Za-z0-9_.-]{3,32}")
-EMAIL = re.compile(
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-)
 
 
 def open_account(login: str, email: str, name: str, password: str, visitor: Visitor) -> User:

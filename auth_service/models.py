@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +15,13 @@ from auth_service import passwords
 from auth_service.extensions import db
 from service_kit.claims import Role
 from service_kit.database import UtcDateTime
+
+# What a login and an e-mail may look like; in ASCII, so that lower case is the same everywhere.
+LOGIN = re.compile(r"[A-Za-z0-9_.-]{3,32}")
+EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
 
 # SQLite numbers rows by itself only in a column called INTEGER.
 _BigId = BigInteger().with_variant(Integer(), "sqlite")

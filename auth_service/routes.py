@@ -19,6 +19,7 @@ from auth_service.audit import Visitor
 from auth_service.cleanup import clean_up_now_and_then
 from auth_service.models import Session, User
 from auth_service.schemas import (
+    COOKIE,
     KeySetSchema,
     LoginSchema,
     PasswordSchema,
@@ -52,7 +53,7 @@ def register(order: dict[str, str]) -> User:
 @auth_bp.response(200, TokensSchema)
 def login(order: dict[str, str]) -> dict[str, Any]:
     """Exchange login (or e-mail) and password for an access and a refresh token."""
-    if order["transport"] == transport.COOKIE:
+    if order["transport"] == COOKIE:
         transport.refuse_foreign_page()
     user, token = log_in(order["login"], order["password"], _visitor())
     clean_up_now_and_then()

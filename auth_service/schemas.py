@@ -9,9 +9,11 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import validate
 
-from auth_service.accounts import EMAIL, LOGIN
+from auth_service.models import EMAIL, LOGIN
 from auth_service.passwords import MAX_CHARACTERS
-from auth_service.transport import BODY, COOKIE
+
+# How a refresh token may travel; see transport.py.
+BODY, COOKIE = "body", "cookie"
 
 # Marks that reorder text would let a name look like another one.
 _REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")

@@ -20,12 +20,11 @@ from flask_jwt_extended import (
 )
 
 from auth_service.config import REFRESH_COOKIE
+from auth_service.schemas import BODY, COOKIE
 from auth_service.tokens import TokenPair
 from service_kit.app_frame import current_caller
 from service_kit.claims import Caller, caller_from_claims
 from service_kit.errors import Forbidden, Unauthorized
-
-BODY, COOKIE = "body", "cookie"
 
 
 def hand_over(pair: TokenPair, transport: str) -> dict[str, Any]:

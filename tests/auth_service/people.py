@@ -22,15 +22,15 @@ class Person:
     def join(cls, client: FlaskClient, login: str) -> "Person":
         answer = client.post("/api/auth/register", json=registration(login))
         assert answer.status_code == 201, answer.json
-        person = cls(client, login, answer.json)
+        person = cls(client, login, body_of(answer))
         person.log_in()
         return person
 
     def log_in(self, **more: Any) -> dict[str, Any]:
         answer = self.client.post("/api/auth/login", json={"login": self.login, "password": PASSWORD, **more})
         assert answer.status_code == 200, answer.json
-        self.tokens = answer.json
-        return answer.json
+        self.tokens = body_of(answer)
+        return self.tokens
 
     @property
     def headers(self) -> dict[str, str]:
@@ -45,6 +45,11 @@ class Person:
     def refresh(self, token: str | None = None) -> TestResponse:
         """Refresh with the given token, by default the latest one (which is then spent)."""
         return self.client.post("/api/auth/refresh", json={"refresh_token": token or self.tokens["refresh_token"]})
+
+
+def body_of(answer: TestResponse) -> dict[str, Any]:
+    assert isinstance(answer.json, dict)
+    return answer.json
 
 
 def registration(login: str, /, **changes: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from auth_service import keys
 from auth_service.keys import KeyRing, KeysUnusable
 from service_kit.settings import SettingsError
-from tests.auth_service.people import Person
+from tests.auth_service.people import Person, body_of
 
 
 def test_the_key_id_is_the_thumbprint_of_rfc_8037():
@@ -71,7 +71,7 @@ def test_after_a_rotation_old_tokens_stay_good_and_new_ones_use_the_new_key(make
 
     later = Person(client, "ann", ann.user, ann.tokens)
     assert later.get("/api/auth/me").status_code == 200
-    renewed = later.refresh().json["access_token"]
+    renewed = body_of(later.refresh())["access_token"]
     assert _kid(renewed) != _kid(ann.tokens["access_token"])
     published = {key["kid"] for key in client.get("/api/auth/.well-known/jwks.json").json["keys"]}
     assert published == {_kid(renewed), _kid(ann.tokens["access_token"])}
@@ -124,4 +124,4 @@ def test_a_file_that_is_not_an_ed25519_key_is_refused(tmp_path, content, name):
 
 
 def _kid(token: str) -> str:
-    return jwt.get_unverified_header(token)["kid"]
+    return str(jwt.get_unverified_header(token)["kid"])

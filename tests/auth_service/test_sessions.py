@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import jwt
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -12,7 +13,7 @@ from sqlalchemy import select, update
 
 from auth_service.extensions import db
 from auth_service.models import AuditEvent, AuditKind, RefreshToken, Session, utc_now
-from tests.auth_service.people import PASSWORD, Person, bearer
+from tests.auth_service.people import PASSWORD, Person, bearer, body_of
 
 
 def test_a_refresh_gives_a_new_pair_of_the_same_session(ann):
@@ -198,7 +199,7 @@ def test_i_cannot_see_or_end_somebody_elses_session(client, ann):
     ended = bob.client.delete(f"/api/auth/sessions/{_sid(ann.tokens['access_token'])}", headers=bob.headers)
 
     assert ended.status_code == 404
-    assert len(bob.get("/api/auth/sessions").json["items"]) == 1
+    assert len(body_of(bob.get("/api/auth/sessions"))["items"]) == 1
     assert ann.get("/api/auth/me").status_code == 200
 
 
@@ -213,7 +214,7 @@ def test_a_session_that_does_not_exist_is_404(ann, session_id):
 class Sessions(RuleBasedStateMachine):
     """Whatever is done in whatever order: a session that has ended never refreshes again, a live one does."""
 
-    app = None
+    app: Flask
     number = 0
 
     def __init__(self):
@@ -247,7 +248,7 @@ class Sessions(RuleBasedStateMachine):
         old = self.live[session]
         answer = self.person.refresh(old["refresh_token"])
         assert answer.status_code == 200
-        self.live[session] = answer.json
+        self.live[session] = body_of(answer)
         self.spent.setdefault(session, []).append(old["refresh_token"])
 
     @precondition(lambda self: any(session in self.live for session in self.spent))
@@ -322,7 +323,7 @@ def test_a_session_that_has_ended_never_refreshes_again(make_app):
 
 
 def _sid(token: str) -> str:
-    return jwt.decode(token, options={"verify_signature": False})["sid"]
+    return str(jwt.decode(token, options={"verify_signature": False})["sid"])
 
 
 def _let_pass(app, time: timedelta) -> None:

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, update
 
+from auth_service import tokens
 from auth_service.extensions import db
 from auth_service.keys import KeyRing
 from auth_service.models import Session, User
+from auth_service.sessions import is_live
 from tests.auth_service.people import Person, bearer
 
 STRANGER = Ed25519PrivateKey.generate()
@@ -93,11 +95,11 @@ def with_a_changed_payload(forger: Forger, kind: str) -> str:
 
 
 def without_a_signature(forger: Forger, kind: str) -> str:
-    return forger.person.tokens[f"{kind}_token"].rpartition(".")[0] + "."
+    return str(forger.person.tokens[f"{kind}_token"]).rpartition(".")[0] + "."
 
 
 def of_the_other_kind(forger: Forger, kind: str) -> str:
-    return forger.person.tokens["refresh_token" if kind == "access" else "access_token"]
+    return str(forger.person.tokens["refresh_token" if kind == "access" else "access_token"])
 
 
 def expired(seconds: int):
@@ -317,11 +319,13 @@ def test_a_refresh_brings_the_new_role(app, client, ann):
 
 
 def test_the_session_is_looked_up_once_a_request(app, ann, monkeypatch):
-    from auth_service import tokens
-
     asked = []
-    really = tokens.is_live
-    monkeypatch.setattr(tokens, "is_live", lambda caller: asked.append(caller) or really(caller))
+
+    def counting(caller):
+        asked.append(caller)
+        return is_live(caller)
+
+    monkeypatch.setattr(tokens, "is_live", counting)
 
     assert ann.get("/api/auth/me").status_code == 200
 
