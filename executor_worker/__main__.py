@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
+from typing import NoReturn
 
 from executor_worker.config import Config
 from executor_worker.consumer import GOODBYE_SECONDS, Consumer
@@ -20,6 +20,8 @@ from service_kit.logs import configure_logging
 from service_kit.settings import SettingsError
 
 log = logging.getLogger("executor_worker")
+
+ENDING_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main() -> int:
@@ -39,6 +41,9 @@ def main() -> int:
 
 
 def _serve(config: Config) -> None:
+    # Blocked in every thread, so that the one that waits for them gets them: a handler would run in
+    # the middle of whatever the main thread does, and could wait there for a lock that it holds itself.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     abandon = threading.Event()  # Set when the worker must go at once: every wait and every run ends.
     reporter = Reporter(config.main_service_url, config.service_token, config.worker_id, abandon)
     runner = RunnerClient(config.runner_socket)
@@ -47,31 +52,34 @@ def _serve(config: Config) -> None:
     consumer = Consumer(config.amqp_url, config.slots, jobs.do, lambda: watch.is_well, abandon)
     presence = Presence(watch, reporter.announce, config.slots)
 
-    def stop(number: int, frame: Any) -> None:
-        consumer.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    threading.Thread(target=_await_the_end, args=(consumer, abandon, config), name="signals", daemon=True).start()
     if config.health_bind:
         serve_health(config.health_bind, {"broker": consumer.why_not_ready, "runner": watch.why_not})
     presence.start()
     log.info("worker_started", extra={"worker_id": config.worker_id, "slots": config.slots})
     consumer.run(config.drain_seconds)
     presence.stop()
-    _say_goodbye(consumer)
-
-
-def _say_goodbye(consumer: Consumer) -> None:
-    """Leave the broker in order, unless it stands still: then nothing is owed to it any more."""
-    leaving = threading.Thread(target=consumer.close, daemon=True)
-    leaving.start()
-    leaving.join(GOODBYE_SECONDS)
+    consumer.close()
     log.info("worker_left")
 
 
-if __name__ == "__main__":
-    code = main()
+def _await_the_end(consumer: Consumer, abandon: threading.Event, config: Config) -> None:
+    """On the first signal stop in order, on a second one at once; and do not let a frozen broker hold us for ever."""
+    signal.sigwait(ENDING_SIGNALS)
+    consumer.stop()
+    if signal.sigtimedwait(ENDING_SIGNALS, config.drain_seconds + GOODBYE_SECONDS) is not None:
+        abandon.set()
+    signal.sigtimedwait(ENDING_SIGNALS, GOODBYE_SECONDS)
+    log.warning("left_without_goodbye")  # Nothing is lost: what is unanswered, the broker gives out again.
+    _exit(os.EX_OK)
+
+
+def _exit(code: int) -> NoReturn:
+    """Not sys.exit: a thread may still wait for an answer that nobody needs, and Python would wait for the thread."""
     logging.shutdown()
     sys.stdout.flush()
-    # Not sys.exit: a thread may still wait for an answer that nobody needs, and Python would wait for the thread.
     os._exit(code)
+
+
+if __name__ == "__main__":
+    _exit(main())

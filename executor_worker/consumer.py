@@ -28,6 +28,7 @@ from executor_worker.metrics import MESSAGES, REACHED, RECONNECTS, SLOTS_BUSY
 from service_kit.messages import BATCH_QUEUE, INTERACTIVE_QUEUE, QUEUES, SubmissionJob, UnknownMessage
 
 log = logging.getLogger(__name__)
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # It tells each failed try in seven lines; we tell each change.
 
 # AMQPError alone is not enough: a frozen broker raises AMQPConnectorStackTimeout, a bad name gaierror.
 BROKER_FAULTS = (AMQPError, AMQPConnectorException, OSError)
@@ -101,8 +102,9 @@ class Consumer:
     # Called from outside the owner's thread -------------------------------------------------------
 
     def stop(self) -> None:
-        """Take no more; `run()` returns once the jobs in hand are done. Safe in a signal handler."""
+        """Take no more; `run()` returns once the jobs in hand are done. For a thread, not for a signal handler."""
         self._stopping.set()
+        self._wake_owner()
 
     def why_not_ready(self) -> str | None:
         """None when messages can come in, else why not: a readiness check."""
@@ -253,12 +255,15 @@ class Consumer:
             log.exception("job_raised", extra={"submission_id": flight.job.submission_id})
             answer = Answer.REQUEUE
         self._landed.put((flight, answer))
+        self._wake_owner()
+
+    def _wake_owner(self) -> None:
         connection = self._connection
         if connection is not None:
             try:
                 connection.add_callback_threadsafe(lambda: None)
             except BROKER_FAULTS:
-                pass  # Nobody listens on a lost connection; the owner finds the answer in its next turn.
+                pass  # Nobody listens on a lost connection; its owner looks around by itself before long.
 
     def _answer_landed(self, patience: float = 0.0) -> None:
         """Answer for every job that has ended; with patience, wait that long for the first."""
@@ -287,7 +292,7 @@ class Consumer:
     def _lost(self, fault: BaseException) -> None:
         if self._why_not_connected is None:
             RECONNECTS.inc()
-        reason = f"{type(fault).__name__}: {fault}"
+        reason = f"{type(fault).__name__}: {fault}".removesuffix(": ")
         if self._why_not_connected != reason:  # A line for each change, not for each try.
             log.warning("broker_away", extra={"reason": reason})
         self._why_not_connected = reason
@@ -340,7 +345,7 @@ def _request_id_of(properties: Any) -> str:
 def _parameters(amqp_url: str) -> pika.URLParameters:
     """pika's own defaults wait for ever on a broker that stands still."""
     parameters = pika.URLParameters(amqp_url)
-    parameters.heartbeat = 30
+    parameters.heartbeat = 10  # A broker that stands still holds the owner in any question to it for twice that.
     parameters.socket_timeout = 3
     parameters.stack_timeout = 6
     parameters.blocked_connection_timeout = 60

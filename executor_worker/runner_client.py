@@ -35,8 +35,8 @@ LOOK_UP_SECONDS = 0.25  # How often a quiet run is interrupted to ask whether it
 
 _HELLO = record(
     {
-        "isolation": text(40),
-        "memory_source": text(40),
+        "isolation": text(32),
+        "memory_source": text(32),
         "python": text(40),
         "marimo": text(40),
         "packages": listed(record({"name": text(200), "version": text(100)}), 2000),
@@ -53,8 +53,8 @@ _CONTROL = {
             "cpu_ms": whole(),
             "wall_ms": whole(),
             "memory_kib": whole(),
-            "memory_source": text(40),
-            "isolation": text(40),
+            "memory_source": text(32),
+            "isolation": text(32),
         }
     ),
     "failed": record({"reason": text(10_000)}),

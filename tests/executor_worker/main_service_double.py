@@ -6,8 +6,10 @@ answers 503, `stop()` closes the port; `start()` opens the same one again.
 
 import json
 import re
+import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -44,6 +46,7 @@ class MainServiceDouble:
         self.away = False
         self.answer_instead: dict[str, int] = {}  # Path ending → status, for one's own kinds of trouble.
         self.limits = dict(LIMITS)
+        self.connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._may_answer = threading.Event()
         self._may_answer.set()
@@ -68,6 +71,9 @@ class MainServiceDouble:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def freeze(self) -> None:
         self._may_answer.clear()
@@ -148,13 +154,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
-    do_GET = do_POST = do_PUT = do_PATCH = _handle
+    do_GET = do_POST = do_PUT = do_PATCH = _handle  # noqa: N815
 
     def handle(self) -> None:
+        self.service.connections.add(self.connection)
         try:
             super().handle()
         except ConnectionError:
             pass  # The worker gave up waiting, or was killed.
+        finally:
+            self.service.connections.discard(self.connection)
 
     def log_message(self, format: str, *args: object) -> None:
-        pass
+        """Tests read `requests` instead."""

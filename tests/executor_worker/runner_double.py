@@ -12,6 +12,7 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 HELLO = {
@@ -52,7 +53,7 @@ def notebook(*ids: str, kind: str = "notebook", edges: Any = (), **more: Any) ->
 
 def cell(cell_id: str, stdout: str = "", stderr: str = "", **more: Any) -> dict[str, Any]:
     console = [{"channel": name, "text": text} for name, text in (("stdout", stdout), ("stderr", stderr)) if text]
-    base = {"type": "cell", "id": cell_id, "status": "ok", "outputs": [], "error": None, "time_ms": 1.5}
+    base: dict[str, Any] = {"type": "cell", "id": cell_id, "status": "ok", "outputs": [], "error": None, "time_ms": 1.5}
     return base | {"console": console} | more
 
 
@@ -115,7 +116,7 @@ class RunnerDouble:
 
     def start(self) -> "RunnerDouble":
         with suppress(FileNotFoundError):
-            os.unlink(self.path)
+            Path(self.path).unlink()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.path)
         self._listener.listen()
