@@ -1,0 +1,120 @@
+"""The supervisor's hold on one warm process: start it, have it fork, hear of its children's ends, let it go."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from executor_worker.runner import wire
+from executor_worker.runner.loop import Loop, Timer
+from executor_worker.sandbox.box import Confinement
+from executor_worker.sandbox.sealed_root import BOX
+
+MAIN = str(Path(__file__).with_name("__main__.py"))
+CHANNEL_DESCRIPTOR = 3
+WARM_UP_SECONDS = 120.0
+
+Message = dict[str, Any]
+
+
+class Owner(Protocol):
+    """Who is told what happens to a warm process."""
+
+    def warm(self, process: WarmProcess) -> None: ...
+    def cold(self, process: WarmProcess, reason: str, is_refused: bool) -> None: ...
+    def unborn(self, process: WarmProcess, seat: int, reason: str) -> None: ...
+    def ended(self, process: WarmProcess, message: Message) -> None: ...
+
+
+class WarmProcess:
+    """Made by exec, not by fork: each has an address layout of its own, for its children to share."""
+
+    def __init__(self, loop: Loop, how: Confinement, seats: int, owner: Owner) -> None:
+        self.facts: Message = {}
+        self.runs = 0
+        self.started_at = time.monotonic()
+        self._loop = loop
+        self._owner = owner
+        self._is_over = False
+        self._channel, theirs = wire.pair()
+        with theirs:
+            self.pid = _start(theirs.fileno(), how)
+        wire.say(self._channel, {"how": asdict(how), "seats": seats})
+        loop.watch(self._channel, self._hear)
+        self._deadline: Timer = loop.after(WARM_UP_SECONDS, self._is_late)
+
+    @property
+    def is_warm(self) -> bool:
+        return bool(self.facts)
+
+    def fork(self, seat: int, channel: int) -> None:
+        wire.say(self._channel, {"fork": seat}, [channel])
+
+    def let_go(self) -> None:
+        """It ends when it hears nothing more from us, and in a namespace of its own all its children with it."""
+        self._end("let go", tell=False)
+
+    def _hear(self) -> None:
+        received = wire.hear(self._channel)
+        if not received.data:
+            self._end("it ended")
+            return
+        message = received.message
+        tell: dict[str, Callable[[], None]] = {
+            "ready": lambda: self._become_warm(message),
+            "refused": lambda: self._end(message["reason"], is_refused=True),
+            "failed": lambda: self._end(message["reason"]),
+            "unborn": lambda: self._owner.unborn(self, message["seat"], message["reason"]),
+            "ended": lambda: self._owner.ended(self, message),
+        }
+        tell[message["event"]]()
+
+    def _become_warm(self, message: Message) -> None:
+        self._deadline.cancel()
+        self.facts = message["facts"]
+        self._owner.warm(self)
+
+    def _is_late(self) -> None:
+        self._end(f"it was not warm after {WARM_UP_SECONDS:g} s")
+
+    def _end(self, reason: str, is_refused: bool = False, tell: bool = True) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self._deadline.cancel()
+        self._loop.forget(self._channel)
+        self._channel.close()
+        if tell:
+            self._owner.cold(self, reason, is_refused)
+
+
+def _start(channel: int, how: Confinement) -> int:
+    arguments = [sys.executable, "-s", "-P", "-B", MAIN, "--warm-process"]
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_DUP2, channel, CHANNEL_DESCRIPTOR),
+    ]
+    return os.posix_spawn(sys.executable, arguments, _environment(how), file_actions=actions, setsid=True)
+
+
+def _environment(how: Confinement) -> dict[str, str]:
+    """All a program's environment holds. Not -I, which would pass over PYTHONHASHSEED; -s and -P are the rest of it."""
+    is_sealed = how.isolation == "namespaces"
+    home = BOX if is_sealed else os.path.join(how.boxes, "warm")
+    return {
+        "HOME": home,
+        "TMPDIR": home,
+        "XDG_CONFIG_HOME": "/config" if is_sealed else os.path.join(how.boxes, "config"),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PATH": "/usr/bin:/bin",
+        "PYTHONHASHSEED": "0",  # A set is in the same order in each run: a verdict can be repeated.
+        # A thread pool would be lost in the fork, and its locks would not.
+        **{f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")},
+    }
