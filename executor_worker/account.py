@@ -11,7 +11,6 @@ from typing import Any
 from executor_worker.outcome import Account
 from executor_worker.strict_json import (
     Malformed,
-    any_json,
     listed,
     mapped,
     milliseconds,
@@ -24,25 +23,28 @@ from executor_worker.strict_json import (
 )
 
 MOST_CELLS = 1000
-MOST_CONSOLE_PIECES = 20_000
+MOST_CONSOLE_PIECES = 200_000
 CELL_STATUSES = ("ok", "error", "not_run", "stopped", "disabled", "interrupted")
 CONSOLE_CHANNELS = ("stdout", "stderr", "stdin", "media")
 
+# Wide enough for whatever an honest program can bring about (a class name of a thousand letters, two cells
+# that print a character each in turn); what all of it may come to is the runner_client's budget of bytes.
 _id = text(64)
-_word = text(200)
-_message = text(100_000)
-_ids = listed(_id, 10 * MOST_CELLS)
-_line = optional(whole(0, 10_000_000))
+_word = text(10_000)
+_message = text(1 << 20)
+_long = text(8 << 20)
+_names = listed(_word, 200_000)
+_line = optional(whole(-1, 10_000_000))  # Python's parser knows a column -1.
 _ERROR = record(
     {"type": _word, "message": _message, "line": _line},
     {"traceback": optional(_message), "cell_id": optional(_id), "name": optional(_word), "column": _line},
 )
-_CONSOLE = record({"channel": one_of(CONSOLE_CHANNELS), "text": text(8 << 20)})
+_CONSOLE = record({"channel": one_of(CONSOLE_CHANNELS), "text": _long})
 _GRAPH = record(
     {
-        "edges": listed(listed(_id, 2), 50_000),
-        "defs": mapped(_id, listed(text(1000), 10_000), MOST_CELLS),
-        "refs": mapped(_id, listed(text(1000), 10_000), MOST_CELLS),
+        "edges": listed(listed(_id, 2), MOST_CELLS**2),
+        "defs": mapped(_id, _names, MOST_CELLS),
+        "refs": mapped(_id, _names, MOST_CELLS),
     }
 )
 
@@ -50,7 +52,7 @@ FRAMES = {
     "notebook": record(
         {
             "kind": one_of(("notebook", "script")),
-            "cells": listed(record({"id": _id, "name": _word, "code": text(8 << 20), "line": _line}), MOST_CELLS),
+            "cells": listed(record({"id": _id, "name": _word, "code": _long, "line": _line}), MOST_CELLS),
             "graph": _GRAPH,
         }
     ),
@@ -58,13 +60,13 @@ FRAMES = {
         {
             "id": _id,
             "status": one_of(CELL_STATUSES),
-            "outputs": listed(record({"mimetype": _word, "data": any_json}), 1000),
+            "outputs": listed(record({"mimetype": _word, "data": _long}), 100_000),
             "console": listed(_CONSOLE, MOST_CONSOLE_PIECES),
             "error": optional(_ERROR),
             "time_ms": optional(milliseconds),
         }
     ),
-    "console": record({"id": _id, "channel": one_of(CONSOLE_CHANNELS), "text": text(8 << 20)}),
+    "console": record({"id": _id, "channel": one_of(CONSOLE_CHANNELS), "text": _long}),
     "invalid": record({"error": _ERROR, "errors": listed(_ERROR, MOST_CELLS)}),
     "done": record({}),
 }

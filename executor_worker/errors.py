@@ -11,5 +11,9 @@ class Unanswerable(Exception):
     """main_service answered something that no retry would change; the message is for the dead-letter queue."""
 
 
+class TooLarge(Unanswerable):
+    """main_service does not take as much; something smaller might do."""
+
+
 class RunnerAway(Exception):
     """Nobody answers at the runner's socket, or not in its language. Never the student's fault."""

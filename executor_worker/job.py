@@ -10,13 +10,13 @@ import logging
 import threading
 from typing import Any
 
-from executor_worker.errors import Abandoned, RunnerAway
+from executor_worker.errors import Abandoned, RunnerAway, TooLarge, Unanswerable
 from executor_worker.languages import LANGUAGES
 from executor_worker.metrics import PHASE_SECONDS, RUNS
 from executor_worker.outcome import Outcome
 from executor_worker.presence import RunnerWatch
 from executor_worker.reporter import Claim, Reporter
-from executor_worker.result import result_of
+from executor_worker.result import lighter_and_lighter, result_of
 from executor_worker.runner_client import RunnerClient
 from executor_worker.verdict import judge
 from service_kit.messages import SubmissionJob
@@ -47,6 +47,14 @@ class JobDoer:
                 outcome = self._run(claim)
             self._report(claim, result_of(outcome, judge(outcome, claim.limits), claim.limits))
 
+    def _store(self, claim: Claim, result: dict[str, Any]) -> bool:
+        for lighter in lighter_and_lighter(result):
+            try:
+                return self._reporter.store(claim, lighter)
+            except TooLarge:
+                log.warning("result_too_large", extra={"submission_id": claim.submission_id})
+        raise Unanswerable("main_service takes no result of this run, however small")
+
     def _run(self, claim: Claim) -> Outcome:
         if claim.language not in LANGUAGES:
             return self._our_failure(claim, f"this worker does not know the language {claim.language!r}")
@@ -68,7 +76,7 @@ class JobDoer:
 
     def _report(self, claim: Claim, result: dict[str, Any]) -> None:
         with PHASE_SECONDS.labels("report").time():
-            was_stored = self._reporter.store(claim, result)
+            was_stored = self._store(claim, result)
         RUNS.labels(result["status"] if was_stored else "too_late").inc()
         log.info(
             "run_reported",

@@ -7,6 +7,7 @@ would change ends the waiting.
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from executor_worker.errors import Abandoned, Unanswerable
+from executor_worker.errors import Abandoned, TooLarge, Unanswerable
 from executor_worker.metrics import REACHED
 from service_kit.messages import Limits, SubmissionJob
 from service_kit.request_id import HEADER, current_request_id
@@ -73,13 +74,18 @@ class Reporter:
         return _read_claim(answer)
 
     def store(self, claim: Claim, result: dict[str, Any]) -> bool:
-        """Bring the result home. False when it came too late: another attempt has taken over."""
+        """Bring the result home. False when nobody waits for it any more: another attempt has taken over.
+
+        Raises TooLarge when main_service does not take as much.
+        """
         body = {"attempt": claim.attempt, "worker_id": self._worker_id, **result}
         path = f"/internal/submissions/{claim.submission_id}/result"
         # A repeated PATCH does no harm: the second one meets a final row and gets 409.
         answer = self._until_answered(lambda: self.send("PATCH", path, body))
-        if answer.status_code == HTTPStatus.CONFLICT:
+        if answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
             return False
+        if answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise TooLarge("the result is larger than main_service takes")
         _must_be_success(answer)
         return True
 
@@ -98,9 +104,13 @@ class Reporter:
 
     def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> requests.Response:
         """One request, one try. Raises requests.RequestException."""
-        headers = {HEADER: current_request_id()} if current_request_id() else {}
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if current_request_id():
+            headers[HEADER] = current_request_id()
+        # Not json=…: it would send six bytes for each letter that is not Latin.
+        raw = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         return self._session.request(
-            method, self._base_url + path, json=body, headers=headers, timeout=TIMEOUTS, allow_redirects=False
+            method, self._base_url + path, data=raw, headers=headers, timeout=TIMEOUTS, allow_redirects=False
         )
 
     @property

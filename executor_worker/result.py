@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -41,6 +41,17 @@ def result_of(outcome: Outcome, verdict: Verdict, limits: Limits) -> dict[str, A
         "started_at": _iso(outcome.started_at),
         "finished_at": _iso(outcome.finished_at),
     }
+
+
+def lighter_and_lighter(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The result whole, then without what the cells show, then without the cells: for a main_service that takes less.
+
+    The status is the same in each: what a program shows must not cost it its verdict.
+    """
+    yield result
+    remark = {"mimetype": "text/plain", "data": "The outputs of this run are too large to keep."}
+    yield {**result, "cells": [{**cell, "outputs": [remark] if cell["outputs"] else []} for cell in result["cells"]]}
+    yield {**result, "cells": [], "graph": {"edges": [], "defs": {}, "refs": {}}}
 
 
 def _cells(account: Account, consoles: dict[str, Console]) -> list[dict[str, Any]]:

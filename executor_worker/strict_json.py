@@ -12,8 +12,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-MOST_VALUES = 500_000  # A few bytes of JSON can become a hundred of memory: `[],[],[],`.
-DEEPEST = 64  # json.dumps on the way home recurses too: what is let in here must be writable there.
+MOST_VALUES = 1_000_000  # A few bytes of JSON can become a hundred of memory: `[],[],[],`.
 
 Reader = Callable[[Any], Any]
 
@@ -166,16 +165,3 @@ def record(readers: dict[str, Reader], optional_readers: dict[str, Reader] | Non
         return found
 
     return read
-
-
-def any_json(value: Any, depth: int = 0) -> Any:
-    """Any value at all, cleaned throughout, nested no deeper than DEEPEST."""
-    if depth > DEEPEST:
-        raise Malformed("nested too deeply")
-    if type(value) is str:
-        return clean(value)
-    if type(value) is list:
-        return [any_json(item, depth + 1) for item in value]
-    if type(value) is dict:
-        return {clean(key): any_json(item, depth + 1) for key, item in value.items()}
-    return value

@@ -46,6 +46,7 @@ class MainServiceDouble:
         self.away = False
         self.answer_instead: dict[str, int] = {}  # Path ending → status, for one's own kinds of trouble.
         self.limits = dict(LIMITS)
+        self.most_bytes = 8 << 20
         self.connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._may_answer = threading.Event()
@@ -143,8 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else {}
+        too_large = length > self.service.most_bytes
         if self.path != "/livez" and self.headers["Authorization"] != f"Bearer {TOKEN}":
             status, answer = 401, {"code": "unauthorized"}
+        elif too_large:
+            status, answer = 413, {"code": "payload_too_large"}
         else:
             request_id = self.headers.get("X-Request-Id", "")
             status, answer = self.service.answer(self.command, self.path, body, request_id)

@@ -126,6 +126,22 @@ def test_the_runner_is_found_again(watch, runner):
     assert watch.why_not() is None
 
 
+@pytest.mark.parametrize(("shown", "code", "kept"), [(20_000, 10, 1), (10, 20_000, 0)], ids=["outputs", "code"])
+def test_a_result_larger_than_is_taken_loses_weight_and_not_its_status(doer, main_service, runner, shown, code, kept):
+    row = main_service.add(7, "much")
+    main_service.most_bytes = 10_000
+    start = notebook("a")
+    start["cells"][0]["code"] = "#" * code
+    picture = [{"mimetype": "image/png", "data": "x" * shown}]
+    runner.programs["much"] = lambda it: it.say(start, cell("a", "said", outputs=picture), DONE)
+
+    doer.do(JOB, redelivered=False)
+
+    assert row.status == "completed"
+    assert row.result["stdout"] == "said"
+    assert len(row.result["cells"]) == kept
+
+
 def test_a_language_nobody_here_knows_is_our_fault(doer, main_service, runner):
     row = main_service.add(7, language="cobol")
 

@@ -196,13 +196,17 @@ def test_waiting_ends_when_the_worker_must_go(reporter, main_service, in_backgro
         stored()
 
 
-@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("status", [400, 422])
 def test_an_answer_that_no_retry_would_change_is_for_the_dead_queue(reporter, main_service, status):
     main_service.add(7, status="running", attempt=1)
     main_service.answer_instead["/result"] = status
 
     with pytest.raises(Unanswerable):
         reporter.store(claim_of(), RESULT)
+
+
+def test_a_result_of_a_submission_that_was_deleted_is_dropped(reporter):
+    assert reporter.store(claim_of(), RESULT) is False
 
 
 def test_a_request_that_breaks_main_service_is_given_back_in_the_end(reporter, main_service):
