@@ -66,6 +66,7 @@ def log_in(identifier: str, password: str, visitor: Visitor) -> tuple[User, Refr
 def change_password(caller: Caller, current: str, new: str, visitor: Visitor) -> None:
     """Replace the password, end the caller's other sessions, and commit."""
     user = get_user(caller.user_id)
+    _refuse_weak(new, "/new_password", login=user.login, email=user.email)  # Before the try is counted.
     # Whoever found an open screen must not guess the password here without the pace of /login.
     attempt = LoginAttempt.begin(user.login, visitor, user)
     checked_hash = user.password_hash
@@ -77,7 +78,6 @@ def change_password(caller: Caller, current: str, new: str, visitor: Visitor) ->
             "The current password is not right.",
             errors=[{"pointer": "/current_password", "message": "This is not your current password."}],
         )
-    _refuse_weak(new, "/new_password", login=user.login, email=user.email)
     user.change_password(new)
     _refuse_if_changed_since(user, checked_hash, visitor)
     attempt.forgive()
@@ -160,6 +160,9 @@ def _refuse_weak(password: str, pointer: str, *, login: str, email: str) -> None
 
 
 def _refuse_taken(login: str, email: str) -> None:
+    """Say which of the two is taken. That tells a stranger whether an e-mail has an account here: without a mail
+    to its owner there is no other honest answer, and the limit on registrations keeps the asking slow.
+    """
     begin_reading(db.session)
     taken = db.session.execute(
         select(User.login_key, User.email_key).where(

@@ -69,6 +69,18 @@ def make_app(settings: dict[str, str], migrated_file: Path, tmp_path: Path) -> I
         _close(app)
 
 
+@pytest.fixture(scope="module")
+def shared_app(
+    settings: dict[str, str], migrated_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Flask]:
+    """One app for all the rows of a long table, whose people do not meet. Making an app takes a while."""
+    path = tmp_path_factory.mktemp("shared") / "auth.db"
+    shutil.copy(migrated_file, path)
+    app = create_app(Config.from_env(settings | {"DATABASE_URL_AUTH": f"sqlite:///{path}", "THROTTLE": "off"}))
+    yield app
+    _close(app)
+
+
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
     return make_app()

@@ -1,6 +1,7 @@
 """Registering, logging in, the profile and the password."""
 
 import threading
+import uuid
 
 import pytest
 from sqlalchemy import select
@@ -81,13 +82,15 @@ def test_two_who_register_the_same_login_at_once_get_one_account(app_on_each_eng
         ({"id": 1}, "/id"),
     ],
 )
-def test_a_bad_value_is_named_and_nobody_is_registered(client, changes, pointer):
-    answer = client.post("/api/auth/register", json=registration("newcomer", **changes))
+def test_a_bad_value_is_named_and_nobody_is_registered(shared_app, changes, pointer):
+    client, login = shared_app.test_client(), f"new-{uuid.uuid4().hex[:8]}"
+
+    answer = client.post("/api/auth/register", json=registration(login, **changes))
 
     assert answer.status_code == 422
     assert answer.content_type == "application/problem+json"
     assert pointer in [error["pointer"] for error in answer.json["errors"]]
-    assert client.post("/api/auth/register", json=registration("newcomer")).status_code == 201
+    assert client.post("/api/auth/register", json=registration(login)).status_code == 201
 
 
 @pytest.mark.parametrize("field", ["login", "email", "password", "name"])
@@ -170,8 +173,8 @@ def test_wrong_credentials_get_one_and_the_same_answer(app_on_each_engine, body)
     ],
 )
 @pytest.mark.parametrize("path", ["register", "login", "refresh", "logout"])
-def test_a_malformed_body_is_a_problem_never_a_crash(client, path, body, status):
-    answer = client.post(f"/api/auth/{path}", data=body, content_type="application/json")
+def test_a_malformed_body_is_a_problem_never_a_crash(shared_app, path, body, status):
+    answer = shared_app.test_client().post(f"/api/auth/{path}", data=body, content_type="application/json")
 
     assert 400 <= answer.status_code < 500
     assert answer.content_type == "application/problem+json"

@@ -164,6 +164,32 @@ def test_nothing_is_hashed_for_a_password_beyond_the_cap(client, ann, monkeypatc
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("act", ["register", "log in", "unknown login", "wrong password", "change password"])
+def test_no_transaction_is_open_while_a_password_is_hashed(client, ann, log_in, monkeypatch, act):
+    """On SQLite it would hold the one write lock for a third of a second; on PostgreSQL a connection."""
+    hashed = []
+    really = bcrypt.hashpw
+
+    def watching(password, salt):
+        hashed.append(db.session().in_transaction())
+        return really(password, salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", watching)
+
+    {
+        "register": lambda: client.post("/api/auth/register", json=registration("bob")),
+        "log in": lambda: log_in("ann"),
+        "unknown login": lambda: log_in("nobody"),
+        "wrong password": lambda: log_in("ann", "wrong"),
+        "change password": lambda: ann.post(
+            "/api/auth/password", {"current_password": PASSWORD, "new_password": "amber whistle 12 fog"}
+        ),
+    }[act]()
+
+    assert hashed
+    assert not any(hashed)
+
+
 def test_the_list_of_common_passwords_is_a_few_hundred_long_and_usable():
     words = passwords._common_passwords()
 

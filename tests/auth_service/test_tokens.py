@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+import uuid
 from typing import Any
 
 import jwt
@@ -169,6 +170,16 @@ FORGERIES = {
     "other letters": lambda *_: "tökén.é.ü",
     "very long": lambda *_: "a" * 4000,
 }
+
+
+@pytest.fixture
+def app(shared_app):
+    return shared_app
+
+
+@pytest.fixture
+def ann(client):
+    return Person.join(client, f"ann-{uuid.uuid4().hex[:8]}")
 
 
 @pytest.fixture
