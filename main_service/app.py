@@ -32,7 +32,7 @@ _MOST_SILENT_SECONDS = 60
 
 def create_app(config: Config | None = None) -> Flask:
     """The app, from the environment or from given settings. Opens no connection: gunicorn forks it afterwards."""
-    config = config or Config.from_environment()
+    config = config or Config.from_env()
     if config.app_env != "testing":  # pytest has handlers of its own at the root logger.
         configure_logging("main_service", config.log_level)
     app = Flask("main_service", static_folder=None)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from service_kit.app_frame import cors_options
 from service_kit.database import database_url
 from service_kit.messages import Limits
 from service_kit.settings import Env
 
 _EXTENSION = "main_service.config"
+_AMQP_URL = re.compile(r"amqps?://([^:/@\s]+:[^@\s]+@)?[^:/@\s]+(:[0-9]{1,5})?(/[^/\s]*)?$")
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,13 @@ class Config:
     run_limits: Limits
 
     @classmethod
-    def from_environment(cls) -> Config:
-        return cls.from_mapping(os.environ)
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, str]) -> Config:
-        """Raises SettingsError naming every setting at fault."""
-        env = Env(mapping)
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Config:
+        """Read the settings; raises SettingsError that names everything missing or wrong."""
+        env = Env(os.environ if environment is None else environment)
         config = cls(
             app_env=env.choice("APP_ENV", ("production", "development", "testing"), "production"),
             log_level=env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
-            service_token=env.secret("SERVICE_TOKEN", least_characters=24),
+            service_token=env.secret("SERVICE_TOKEN", least_characters=16),
             cors_origins=env.words("CORS_ORIGINS", "http://localhost:3000,https://my-learning-app.com"),
             database_url=_readable_database_url(env),
             amqp_url=env.secret("AMQP_URL"),
@@ -63,10 +62,14 @@ class Config:
                 output_bytes=env.number("RUN_OUTPUT_BYTES", 65_536, low=1_024, high=2**22),
             ),
         )
-        if not config.auth_service_url.startswith(("http://", "https://")):
+        if config.auth_service_url and not config.auth_service_url.startswith(("http://", "https://")):
             env.fault("AUTH_SERVICE_URL must start with http:// or https://")
-        if not config.amqp_url.startswith(("amqp://", "amqps://")):
-            env.fault("AMQP_URL must start with amqp:// or amqps://")
+        if config.amqp_url and not _AMQP_URL.match(config.amqp_url):
+            env.fault("AMQP_URL must look like amqp://user:password@host:5672/vhost")
+        try:
+            cors_options(config.cors_origins)
+        except ValueError as error:
+            env.fault(str(error))
         env.complain()
         return config
 
