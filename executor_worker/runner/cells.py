@@ -6,7 +6,7 @@ Plain data. Neither marimo nor the claims channel is known here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Kind = Literal["notebook", "script"]
 How = Literal["ok", "error", "stopped", "interrupted"]
@@ -60,3 +60,23 @@ class Ending:
     words: str | None = None  # marimo's own explanation, where it knows more than the exception says.
     blamed: str | None = None  # The cell that explanation points at.
     may_change: bool = False  # It may run again, or a thread of it may still print.
+
+
+class Listener(Protocol):
+    """Who hears how the run goes. All of it happens in the thread that runs the cells."""
+
+    def cell_starts(self, cell_id: str) -> None: ...
+    def cell_ran(self, cell_id: str) -> None:
+        """Its code is over; showing what it gave comes next, on marimo's time."""
+
+    def cell_shows(self, cell_id: str, mimetype: str, data: Any) -> None:
+        """This is its output now; it takes the place of what it showed before."""
+
+    def cell_draws(self, cell_id: str, mimetype: str, data: Any) -> None:
+        """One more picture, beside its output."""
+
+    def cell_prints(self, cell_id: str, channel: str, text: str) -> None: ...
+    def cell_cannot_show(self, cell_id: str, error: BaseException | None, text: str) -> None: ...
+    def cell_ends(self, cell_id: str, ending: Ending) -> None: ...
+    def cells_left_out(self, cell_ids: set[str], because_of: str) -> None:
+        """They hang on a cell that failed or stopped, so they will not run."""

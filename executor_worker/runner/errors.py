@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import linecache
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,32 @@ ASYNCIO_RUN = "asyncio.run() cannot be called from a running event loop"
 class Teller:
     """Tells errors of one program. `filename` is the student's name for it, `folder` where it runs."""
 
-    def __init__(self, filename: str, folder: Path) -> None:
+    def __init__(self, filename: str, folder: Path, as_written: Callable[[str], str] = str) -> None:
+        """`as_written` gives back a text in which names read as in the student's file."""
         self._filename = filename
+        self._as_written = as_written
         self._inside = f"{folder}/"
 
     def tell(self, error: BaseException, words: str | None = None) -> dict[str, Any]:
-        """type, message, line and traceback of what a cell raised. Never raises, whatever the error is made of."""
+        """type, message, line and traceback of what a cell raised, whatever that is made of."""
+        try:
+            return self._tell(error, words)
+        except Exception:  # noqa: BLE001 - It was made to raise when it is looked at.
+            return {"type": type_name(error), "message": words or "", "line": None, "traceback": None}
+
+    def _tell(self, error: BaseException, words: str | None) -> dict[str, Any]:
         told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
         touched = {frame.filename for frame in told.stack}
         self._keep_own_frames(told)
         line = next((frame.lineno for frame in reversed(told.stack) if frame.filename == self._filename), None)
         source_line = linecache.getline(self._filename, line).strip() if line else None
-        message = words or _message(error, told, source_line)
+        message = _cut(words or _message(error, told, source_line), MOST_MESSAGE)
+        message = self._as_written(message)
         if hint := _hint(error, touched):
             message = f"{message.rstrip('.')}. {hint}" if message else hint
         return {
-            "type": _type_name(error),
-            "message": _cut(message, MOST_MESSAGE),
+            "type": type_name(error),
+            "message": message,
             "line": line,
             "traceback": _cut("".join(told.format()), MOST_TRACEBACK),
         }
@@ -46,6 +55,7 @@ class Teller:
             own = [frame for frame in one.stack if self._is_own(frame.filename)]
             for frame in own:
                 frame.filename = frame.filename.removeprefix(self._inside)
+                frame.name = self._as_written(frame.name)
             one.stack = traceback.StackSummary.from_list(own)
 
     def _is_own(self, filename: str) -> bool:
@@ -114,7 +124,12 @@ def _came_through(touched: set[str], *places: str) -> bool:
     return any(place in filename for filename in touched for place in places)
 
 
-def _type_name(error: BaseException) -> str:
+def is_a(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """isinstance, without asking the error itself."""
+    return error is not None and issubclass(type(error), kind)
+
+
+def type_name(error: BaseException) -> str:
     try:
         return str(type.__getattribute__(type(error), "__name__"))[:200]
     except Exception:  # noqa: BLE001 - A metaclass can make anything of a name.

@@ -25,6 +25,7 @@ from executor_worker.runner.console import Console, Stdin, asking_for
 from executor_worker.runner.errors import NO_PROCESSES
 
 OURS = "executor_worker"
+PYTHONS_RECURSION_LIMIT = 1000
 _STARTS_A_PROCESS = (
     *("fork", "forkpty", "posix_spawn", "posix_spawnp", "system"),
     *("execv", "execve", "execl", "execle", "execlp", "execlpe", "execvp", "execvpe"),
@@ -55,6 +56,14 @@ def prepare() -> None:
         setattr(os, name, _refuse_process)
     subprocess._fork_exec = _posixsubprocess.fork_exec = _refuse_process  # type: ignore[attr-defined]
     _is_prepared = True
+
+
+def allow_recursion() -> None:
+    """Give the caller the depth of a program that Python itself started: the frames below do not count."""
+    depth, frame = 0, sys._getframe().f_back
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back
+    sys.setrecursionlimit(PYTHONS_RECURSION_LIMIT + depth)
 
 
 def end() -> None:

@@ -5,21 +5,18 @@ contract.py tries them all before the first student's program does.
 """
 
 from __future__ import annotations
-import __future__
 
-import ast
 import asyncio
 import functools
-import json
 import logging
 import queue
-import symtable
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
-from typing import Any, Protocol
+from json import loads
+from typing import Any
 
 from marimo._ast.app_config import _AppConfig
 from marimo._ast.cell import CellConfig, CellImpl, SourcePosition
@@ -60,7 +57,9 @@ from marimo._save import stores
 from marimo._schemas.serialization import NotebookSerialization, SetupCell, UnparsableCell
 from marimo._session.model import SessionMode
 
-from executor_worker.runner.cells import Cell, Ending, Problem, Program
+from executor_worker.runner.cells import Cell, Ending, Listener, Problem, Program
+from executor_worker.runner.fresh_python import allow_recursion
+from executor_worker.runner.script import compile_script, names_in, run_in_one_step
 
 SETUP = SETUP_CELL_NAME
 NAMELESS = DEFAULT_CELL_NAME
@@ -79,26 +78,6 @@ _AFTER_A_CELL = [
         _broadcast_outputs,
     )
 ]
-
-
-class Listener(Protocol):
-    """Who hears how the run goes. All of it happens in the thread that runs the cells."""
-
-    def cell_starts(self, cell_id: str) -> None: ...
-    def cell_ran(self, cell_id: str) -> None:
-        """Its code is over; showing what it gave comes next, on marimo's time."""
-
-    def cell_shows(self, cell_id: str, mimetype: str, data: Any) -> None:
-        """This is its output now; it takes the place of what it showed before."""
-
-    def cell_draws(self, cell_id: str, mimetype: str, data: Any) -> None:
-        """One more picture, beside its output."""
-
-    def cell_prints(self, cell_id: str, channel: str, text: str) -> None: ...
-    def cell_cannot_show(self, cell_id: str, error: BaseException | None, text: str) -> None: ...
-    def cell_ends(self, cell_id: str, ending: Ending) -> None: ...
-    def cells_left_out(self, cell_ids: set[str], because_of: str) -> None:
-        """They hang on a cell that failed or stopped, so they will not run."""
 
 
 # Reading a file ---------------------------------------------------------------------------------------
@@ -174,6 +153,7 @@ class Session:
         self._listener = listener
         self._refused: dict[str, BaseException] = {}
         self._unsettled: set[str] = set()
+        self._ended: set[str] = set()  # Told to the listener, or left out because of one that was.
         self._commands: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._executor = _Executor(at_exit if program.kind == "script" else None)
         _EXECUTOR_REGISTRY.register("labs", lambda: self._executor)
@@ -235,8 +215,12 @@ class Session:
         graph = self._kernel.graph
         if self._program.kind == "script":
             (cell,) = self._program.cells
-            defs, refs = _names_of_script(cell.code)
-            return {"edges": [], "defs": {cell.id: defs}, "refs": {cell.id: refs}}
+            defs, refs = names_in(cell.code)
+            return {
+                "edges": [],
+                "defs": {cell.id: sorted(defs)},
+                "refs": {cell.id: sorted(refs - BUILTINS - {"__name__"})},
+            }
         order = {cell_id: place for place, cell_id in enumerate(self._cells)}
         edges = [[parent, child] for parent in graph.cells for child in graph.children[parent]]
         defined = set(graph.definitions)
@@ -254,14 +238,20 @@ class Session:
     def run(self) -> None:
         """Run every cell that can run. The listener hears of each as it ends."""
         if self._program.kind == "script":
-            # A script brings its own event loop (asyncio.run refuses to start inside another), and
-            # nothing in it can await, so the kernel's coroutine comes to its end in one step.
-            _run_in_one_step(self._kernel._run_cells(self._to_run))
+            run_in_one_step(self._run_cells())  # Nothing in a script can await: it brings its own event loop.
         else:
             asyncio.run(self._run_cells())
 
     async def _run_cells(self) -> None:
-        await self._kernel._run_cells(self._to_run)
+        waiting = self._to_run
+        while waiting:
+            try:
+                await self._kernel._run_cells(waiting)
+                break
+            except BaseException:  # An exception that raises when it is looked at makes marimo stumble.
+                if not self._ended & waiting:
+                    raise
+                waiting = waiting - self._ended
         while not self._commands.empty():  # What threads of the cells asked for meanwhile.
             await self._kernel.handle_message(self._commands.get_nowait())
 
@@ -336,13 +326,18 @@ class Session:
             self._listener.cell_shows(cell.cell_id, shown.mimetype, shown.data)
 
     def _cell_ends(self, cell: Any, context: Any, result: Any) -> None:
+        self._ended.add(cell.cell_id)
         self._listener.cell_ends(cell.cell_id, self._ending(cell, context, result))
         if cell.cell_id in set(context.cancelled_cells):  # Iterating gives those at fault; `in` asks for the cancelled.
-            self._listener.cells_left_out(set(context.cancelled_cells[cell.cell_id]), because_of=cell.cell_id)
+            left_out = set(context.cancelled_cells[cell.cell_id])
+            self._ended |= left_out
+            self._listener.cells_left_out(left_out, because_of=cell.cell_id)
 
     def _ending(self, cell: Any, context: Any, result: Any) -> Ending:
         raised = self._executor.raised.pop(cell.cell_id, None)
         may_change = self._may_run_again(cell, context.glbls) or threading.active_count() > 1
+        if result.success() and raised is not None:  # It made marimo stumble, but it did not escape the executor.
+            return Ending("error", error=raised, may_change=may_change)
         if result.success():
             return Ending("ok", may_change=may_change)
         if isinstance(result.exception, MarimoStopError):
@@ -355,7 +350,7 @@ class Session:
         return Ending(
             "error",
             error=raised,
-            words=demangle_locals_in_text(str(result.exception.describe())),
+            words=as_written(str(result.exception.describe())),
             blamed=getattr(result.exception, "raising_cell", None),
             may_change=may_change,
         )
@@ -378,12 +373,16 @@ class _Executor(DefaultExecutor):
         self._at_exit = at_exit
 
     async def execute_cell_async(self, cell: Any, glbls: Any) -> Any:
-        _allow_recursion()
+        allow_recursion()
         try:
             return await super().execute_cell_async(cell, glbls)
         except MarimoRuntimeException as wrapped:
-            if wrapped.__cause__ is not None:
-                self.raised[cell.cell_id] = wrapped.__cause__
+            self.raised[cell.cell_id] = wrapped.__cause__ or wrapped
+            raise
+        except asyncio.CancelledError:
+            raise
+        except BaseException as odd:
+            self.raised[cell.cell_id] = odd
             raise
         finally:
             if self._at_exit is not None:
@@ -402,7 +401,7 @@ class _Wire(Stream):
     def write(self, data: Any) -> None:
         if not data.startswith(b'{"op":"cell-op"'):
             return
-        news = json.loads(data)
+        news = loads(data)
         output, console = news.get("output"), news.get("console")
         if output and output["channel"] == "output":
             self._listener.cell_shows(news["cell_id"], output["mimetype"], output["data"])
@@ -416,25 +415,6 @@ class _Wire(Stream):
         return self
 
 
-def _run_in_one_step(coroutine: Coroutine[Any, Any, None]) -> None:
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise RuntimeError("marimo waited for something in the middle of a script")
-
-
-PYTHONS_RECURSION_LIMIT = 1000
-
-
-def _allow_recursion() -> None:
-    """Give the cell the depth a program has that Python itself started: marimo's frames below it do not count."""
-    depth, frame = 0, sys._getframe().f_back
-    while frame is not None:
-        depth, frame = depth + 1, frame.f_back
-    sys.setrecursionlimit(PYTHONS_RECURSION_LIMIT + depth)
-
-
 # Cells ------------------------------------------------------------------------------------------------
 
 
@@ -443,26 +423,11 @@ def _config_of(cell: Cell) -> CellConfig:
 
 
 def _script_cell(cell: Cell, filename: str) -> CellImpl:
-    """A plain script as a cell, compiled as Python compiles it.
-
-    marimo's compiler would rename _private names, forbid `from x import *` and allow a bare await. The
-    last expression is the cell's value, as in any cell.
-    """
-    tree = ast.parse(cell.code, filename)
-    value: ast.expr = ast.Constant(value=None)
-    whole = compile(tree, filename, "exec", dont_inherit=True)  # Errors first, with all of the file in view.
-    futures = whole.co_flags & _FUTURES
-    last = tree.body[-1] if tree.body else None
-    if isinstance(last, ast.Expr) and not _is_docstring(last, tree) and not ends_with_semicolon(cell.code):
-        value = last.value
-        tree.body.pop()
-        whole = compile(tree, filename, "exec", dont_inherit=True)
-    shown = ast.fix_missing_locations(ast.Expression(value))
-    last_expr = compile(shown, filename, "eval", flags=futures, dont_inherit=True)
+    code = compile_script(cell.code, filename, is_silenced=ends_with_semicolon)
     return CellImpl(
         key=hash(cell.code),
         code=cell.code,
-        mod=tree,
+        mod=code.tree,
         defs=set(),
         refs=set(),
         sql_refs={},
@@ -470,34 +435,10 @@ def _script_cell(cell: Cell, filename: str) -> CellImpl:
         variable_data={},
         deleted_refs=set(),
         language="python",
-        body=whole,
-        last_expr=last_expr,
+        body=code.body,
+        last_expr=code.value,
         cell_id=cell.id,
     )
-
-
-_FUTURES = functools.reduce(
-    int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-)
-
-
-def _is_docstring(last: ast.Expr, tree: ast.Module) -> bool:
-    return len(tree.body) == 1 and isinstance(last.value, ast.Constant) and isinstance(last.value.value, str)
-
-
-def _names_of_script(source: str) -> tuple[list[str], list[str]]:
-    """What a script defines at its top level, and what it takes from nowhere in sight."""
-    top = symtable.symtable(source, "<script>", "exec")
-    defined = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    used: set[str] = set()
-    tables = [top]
-    while tables:
-        table = tables.pop()
-        tables.extend(table.get_children())
-        used.update(
-            symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()
-        )
-    return sorted(defined), sorted(used - defined - BUILTINS - {"__name__"})
 
 
 # The process that runs it ----------------------------------------------------------------------------
@@ -531,6 +472,11 @@ def prepare_process() -> None:
     stores.cache_store_is_untrusted = lambda *_: False
     register_formatters()
     quieten(logging.getLogger("marimo"))
+
+
+def as_written(text: str) -> str:
+    """Undo in a text what marimo's compiler does to _private names."""
+    return str(demangle_locals_in_text(text))
 
 
 def quieten(logger: logging.Logger) -> None:

@@ -111,8 +111,8 @@ def _load_marimo() -> None:
 
 def _run_program(
     program: Program, path: Path, console: Console, stdin: Any, send: Send, at_exit: Callable[[], None] = lambda: None
-) -> None:
-    recorder = Recorder(program, console, Teller(program.filename, path.parent), send)
+) -> kernel.Session:
+    recorder = Recorder(program, console, Teller(program.filename, path.parent, kernel.as_written), send)
     streams = (console.stdout, console.stderr, stdin)
     session = kernel.Session(program, str(path), streams, recorder, at_exit)
     recorder.announce(session.graph())
@@ -122,7 +122,7 @@ def _run_program(
     if program.kind == "notebook":
         fresh_python.wait_for_threads(LATE_THREADS_SECONDS)
     recorder.finish(session.is_disabled)
-    session.close()
+    return session
 
 
 def _one_at_a_time(send: Send) -> Send:
@@ -150,7 +150,7 @@ def _rehearse(source: str) -> list[Frame]:
         program = read_program(source, "rehearsal.py")
         console = Console(USUAL_OUTPUT_BYTES)
         stdin = io.StringIO()
-        _run_program(program, Path("/nowhere/rehearsal.py"), console, stdin, frames.append)
+        _run_program(program, Path("/nowhere/rehearsal.py"), console, stdin, frames.append).close()
     return frames
 
 

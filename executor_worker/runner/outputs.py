@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+from json import dumps, loads  # Bound now: a student may put anything in json's place.
 from typing import Any
 
 MOST_BYTES = 1 << 20  # Of one output.
@@ -24,7 +24,7 @@ class OutputBudget:
         return [self._admit_one(str(kind), _as_text(kind, value)) for kind, value in _parts(mimetype, data)]
 
     def _admit_one(self, mimetype: str, text: str) -> Output:
-        size = len(json.dumps(text))
+        size = len(dumps(text))
         if size > MOST_BYTES:
             return _remark(
                 f"This output is too large to show: {_megabytes(size)} of {mimetype}, where 1 MB is the most."
@@ -42,7 +42,7 @@ def _parts(mimetype: Any, data: Any) -> list[tuple[Any, Any]]:
         return [(mimetype, data)]
     if isinstance(data, str):
         try:
-            data = json.loads(data)
+            data = loads(data)
         except ValueError:
             return [("text/plain", data)]
     if not isinstance(data, dict):
@@ -55,7 +55,7 @@ def _as_text(mimetype: Any, data: Any) -> str:
         return f"data:{mimetype};base64,{base64.b64encode(data).decode()}"
     if not isinstance(data, str):
         try:
-            data = json.dumps(data, default=repr, allow_nan=False)
+            data = dumps(data, default=repr, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
             data = repr(data)
     return str(data).encode("utf-8", "backslashreplace").decode()

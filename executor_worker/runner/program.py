@@ -7,10 +7,11 @@ it is no part of the notebook, as in marimo itself.
 from __future__ import annotations
 
 import ast
-import json
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from json import loads
 from typing import Any
 
 from executor_worker.runner import kernel
@@ -29,20 +30,25 @@ def read_program(source: str, filename: str) -> Program:
         raise Invalid(complaint("empty", "There is no code to run: the file is empty."))
     if _MARKDOWN_NOTEBOOK.match(source):
         return _notebook(source, filename, *kernel.read_markdown_notebook(source))
-    _refuse_what_python_cannot_read(source, filename)
     if "marimo" in source:
+        _refuse_what_python_cannot_read(source, filename, ast.parse)
         try:
             return _notebook(source, filename, *kernel.read_python_notebook(source))
         except kernel.Foreign:
             pass
+    _refuse_what_python_cannot_read(source, filename, _compile)
     return Program("script", filename, source, (Cell(next(kernel.fresh_ids()), kernel.NAMELESS, source),))
 
 
-def _refuse_what_python_cannot_read(source: str, filename: str) -> None:
+def _compile(source: str, filename: str) -> Any:
+    return compile(source, filename, "exec", dont_inherit=True)
+
+
+def _refuse_what_python_cannot_read(source: str, filename: str, read: Callable[[str, str], Any]) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # They come again, into the output, when it runs.
-            ast.parse(source, filename)
+            read(source, filename)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise Invalid(about_source(error, filename, source)) from None
     if source.lstrip().startswith("{") and _is_jupyter(source):
@@ -56,7 +62,7 @@ def _refuse_what_python_cannot_read(source: str, filename: str) -> None:
 
 def _is_jupyter(source: str) -> bool:
     try:
-        return "nbformat" in json.loads(source)
+        return "nbformat" in loads(source)
     except (ValueError, RecursionError):
         return False
 

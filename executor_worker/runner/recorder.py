@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from executor_worker.runner.cells import Cell, Ending, Problem, Program
 from executor_worker.runner.complaints import about_cell, about_cells, complaint, place_of
 from executor_worker.runner.console import Console, Pieces
-from executor_worker.runner.errors import Teller
+from executor_worker.runner.errors import Teller, is_a
 from executor_worker.runner.outputs import Output, OutputBudget
 
 Frame = dict[str, Any]
@@ -101,8 +101,8 @@ class Recorder:
     def _conclude(self, record: _Record, ending: Ending) -> None:
         record.status = ending.how
         record.may_change = ending.may_change
-        if isinstance(ending.error, SystemExit):
-            self._conclude_exit(record, ending.error)
+        if is_a(ending.error, SystemExit):
+            self._conclude_exit(record, cast(SystemExit, ending.error))
         elif ending.error is not None or ending.words is not None:
             record.error = self._tell_error(ending)
         elif ending.how == "interrupted":

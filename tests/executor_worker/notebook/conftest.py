@@ -25,6 +25,7 @@ HEADER = "import marimo\n\napp = marimo.App()\n"
 class Told:
     """What a run told, read by the worker's own reader: a frame it would refuse fails the test."""
 
+    source: str
     frames: list[dict[str, Any]]
     exit: int
     in_time: bool
@@ -40,8 +41,13 @@ class Told:
 
     @property
     def invalid(self) -> dict[str, Any]:
+        return self.complaints[0]
+
+    @property
+    def complaints(self) -> list[dict[str, Any]]:
         assert self.account.invalid is not None, self.frames
-        return dict(self.account.invalid["error"])
+        assert self.account.invalid["error"] == self.account.invalid["errors"][0]
+        return list(self.account.invalid["errors"])
 
     @property
     def cells(self) -> list[dict[str, Any]]:
@@ -52,6 +58,11 @@ class Told:
     def cell(self) -> dict[str, Any]:
         (only,) = self.cells
         return only
+
+    def line(self, text: str) -> int:
+        """The number of the only line of the program that holds this text."""
+        (number,) = (place for place, line in enumerate(self.source.split("\n"), start=1) if text in line)
+        return number
 
     def named(self, name: str) -> dict[str, Any]:
         return next(cell for cell in self.cells if cell["name"] == name)
@@ -99,7 +110,7 @@ class Runner:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"job": job, "box": str(box), "seconds": seconds}) + "\n")
         self._process.stdin.flush()
-        return Told(**self._answer())
+        return Told(source=source, **self._answer())
 
     def script(self, source: str, **more: Any) -> Told:
         return self.run(textwrap.dedent(source).lstrip("\n"), **more)

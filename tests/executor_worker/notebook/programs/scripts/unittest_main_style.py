@@ -1,9 +1,16 @@
+import io
 import unittest
 
 
-class T(unittest.TestCase):
-    def test_it(self):
-        self.assertEqual(1, 1)
+class Adding(unittest.TestCase):
+    def test_sum(self):
+        self.assertEqual(1 + 1, 2)
 
-unittest.main(argv=['x'], exit=False)
-print('after')
+    def test_wrong(self):
+        self.assertEqual(1 + 1, 3)
+
+
+told = io.StringIO()
+result = unittest.TextTestRunner(stream=told).run(unittest.defaultTestLoader.loadTestsFromTestCase(Adding))
+print(result)
+print([line for line in told.getvalue().splitlines() if "File" in line or "AssertionError" in line][-1])
