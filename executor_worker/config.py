@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from service_kit.settings import Env
+
+_WORKER_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")  # It is part of a URL.
+_HOST_AND_PORT = re.compile(r"[^\s/]+:[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class Config:
             faults.append("AMQP_URL must begin with amqp:// or amqps://")
         if self.main_service_url and urlsplit(self.main_service_url).scheme not in {"http", "https"}:
             faults.append("MAIN_SERVICE_URL must begin with http:// or https://")
+        if not _WORKER_ID.fullmatch(self.worker_id):
+            faults.append("WORKER_ID may hold 1 to 128 letters, digits, dots, hyphens and underscores")
+        if self.health_bind and not _HOST_AND_PORT.fullmatch(self.health_bind):
+            faults.append("HEALTH_BIND must look like 127.0.0.1:9100")
         if len(os.fsencode(self.runner_socket)) > 107:
             faults.append("RUNNER_SOCKET is longer than the 107 bytes a unix socket's path may have")
         return faults

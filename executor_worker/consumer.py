@@ -349,4 +349,5 @@ def _parameters(amqp_url: str) -> pika.URLParameters:
     parameters.socket_timeout = 3
     parameters.stack_timeout = 6
     parameters.blocked_connection_timeout = 60
+    parameters.client_properties = {"connection_name": "executor_worker"}
     return parameters
