@@ -131,3 +131,18 @@ def test_a_person_is_named_by_id_in_the_log(capsys, make_app):
 
     assert '"user_id": 1' in log
     assert "ann@example.edu" not in log
+
+
+def test_a_statement_that_fails_does_not_show_its_values(capsys, make_app):
+    app = make_app()
+    with app.app_context():
+        db.session.execute(text("CREATE TRIGGER full BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'full'); END"))
+        db.session.commit()
+
+    answer = app.test_client().post("/api/auth/register", json=registration("ann"))
+
+    log = capsys.readouterr().out
+    assert answer.status_code == 500
+    assert "IntegrityError" in log
+    assert "ann@example.edu" not in log
+    assert "p1$" not in log

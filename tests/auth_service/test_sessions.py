@@ -312,8 +312,8 @@ def test_a_session_that_has_ended_never_refreshes_again(make_app):
     run_state_machine_as_test(
         Sessions,
         settings=settings(
-            max_examples=15,
-            stateful_step_count=15,
+            max_examples=10,
+            stateful_step_count=12,
             deadline=None,
             derandomize=True,
             database=None,
