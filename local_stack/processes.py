@@ -21,9 +21,9 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
-        """None when there is no such process."""
+        """None when there is no such process, or only its remains, which nobody has buried yet."""
         fields = _stat(pid)
-        return cls(pid, int(fields[19]), _boot()) if fields else None
+        return cls(pid, int(fields[19]), _boot()) if fields and fields[0] != "Z" else None
 
     @property
     def is_alive(self) -> bool:

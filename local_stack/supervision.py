@@ -146,7 +146,9 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._timeout = timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _UnixConnection(self._path, self._timeout)
+        connection = _UnixConnection(self._path, self._timeout)
+        self._connection = (host, connection)  # What close() closes.
+        return connection
 
 
 class Supervisor:
@@ -156,9 +158,10 @@ class Supervisor:
         self._socket = sockets / "supervisor.sock"
 
     def _call(self, method: str, *arguments: Any, timeout: float = 60) -> Any:
-        proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_UnixTransport(self._socket, timeout))
+        transport = _UnixTransport(self._socket, timeout)
         try:
-            return getattr(proxy.supervisor, method)(*arguments)
+            with xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport) as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
         except (OSError, http.client.HTTPException) as problem:
             raise NotRunning(str(problem)) from problem
 

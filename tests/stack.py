@@ -45,12 +45,16 @@ class RunningStack:
         return supervisor
 
 
+def user_environment() -> dict[str, str]:
+    """The shell's, without settings of ours: what a test starts must not depend on them."""
+    return {name: value for name, value in os.environ.items() if name not in KNOWN}
+
+
 def labs(*arguments: str | Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run ./labs; its settings come from the keywords, whatever the shell of whoever runs the tests says."""
-    environment = {name: value for name, value in os.environ.items() if name not in KNOWN}
+    """Run ./labs to its end, with these settings and no others."""
     return subprocess.run(
         [LABS, *arguments],
-        env={**environment, **settings},
+        env=user_environment() | settings,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
