@@ -12,7 +12,7 @@ from flask_cors import CORS
 from sqlalchemy import text
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from auth_service import models, tokens
+from auth_service import tokens
 from auth_service.cleanup import clean_up
 from auth_service.config import Config
 from auth_service.extensions import bcrypt, db, jwt, migrate
@@ -22,8 +22,6 @@ from service_kit.app_frame import cors_options, frame
 from service_kit.database import begin_reading, prepare_sqlite
 from service_kit.logs import configure_logging
 from service_kit.settings import SettingsError
-
-__all__ = ["create_app", "models"]  # Migrate finds the tables because models is imported here.
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 

@@ -30,7 +30,7 @@ _LEAST_OWN_CHARACTERS = 4
 
 def hash_password(password: str) -> str:
     """What may be stored for a password, at the configured cost."""
-    digest: bytes = bcrypt.generate_password_hash(_seasoned(password))
+    digest: bytes = bcrypt.generate_password_hash(_seasoned(password), current_app.config["BCRYPT_LOG_ROUNDS"])
     return _SCHEME + digest.decode()
 
 
