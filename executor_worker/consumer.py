@@ -140,17 +140,18 @@ class Consumer:
         log.info("broker_connected")
 
     def _turn(self) -> None:
-        """One round: hear the broker, answer it for what has ended, start what waits."""
+        """One round: start what waits, hear the broker, answer it for what has ended."""
         connection, channel = self._live()
-        may_start_batch = self._waiting[BATCH_QUEUE] and len(self._flights) < self._slots
-        connection.process_data_events(time_limit=0 if may_start_batch else TURN_SECONDS)
-        self._answer_landed()
         if self._may_take():
             self._consume()
             self._start_waiting()
             self._borrow_for_batch()
         else:
             self._take_no_more()
+        # What was borrowed starts in the next round, so that a student's message that came meanwhile goes first.
+        may_start_batch = self._waiting[BATCH_QUEUE] and len(self._flights) < self._slots
+        connection.process_data_events(time_limit=0 if may_start_batch else TURN_SECONDS)
+        self._answer_landed()
         # Both may go without an exception: the channel by the broker's time limit for an
         # unanswered message, the consumer with the queue it listens to.
         if not channel.is_open or (self._consumer_tag and self._consumer_tag not in channel.consumer_tags):

@@ -28,7 +28,7 @@ from service_kit.messages import Limits
 CLAIMS_BYTES = 8 << 20  # All a program may say in one run, pictures included.
 CONNECT_SECONDS = 2.0
 HELLO_SECONDS = 5.0
-START_SECONDS = 10.0  # A child is waiting in the pool; refilling an empty one takes well under a second.
+START_SECONDS = 20.0  # A child is waiting in the pool; to refill an empty one takes well under a second.
 OVERTIME_SECONDS = 5.0  # The supervisor ends a run at its wall limit. When it has not by then, it never will.
 LAST_WORDS_SECONDS = 2.0  # After we hang up, for the facts about the run it ends.
 LOOK_UP_SECONDS = 0.25  # How often a quiet run is interrupted to ask whether it is still wanted.

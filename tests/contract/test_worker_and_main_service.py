@@ -23,8 +23,8 @@ from main_service.models import Submission
 from main_service.submissions.intake import Order, announce, job_for, record_submission
 from main_service.submissions.languages import available_languages
 from service_kit.request_id import use_request_id
-from tests.executor_worker.conftest import eventually
 from tests.executor_worker.runner_double import DONE, ERROR, Run, RunnerDouble, cell, notebook
+from tests.executor_worker.waiting import eventually
 
 TOKEN = "the-service-token-of-this-test"
 

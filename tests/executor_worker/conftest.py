@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,18 +16,9 @@ from executor_worker.reporter import Reporter
 from tests.executor_worker.main_service_double import TOKEN, MainServiceDouble
 from tests.executor_worker.queues import Queues
 from tests.executor_worker.runner_double import RunnerDouble
+from tests.executor_worker.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-def eventually(question: Callable[[], Any], what: str, seconds: float = 20, log: Callable[[], str] = str) -> Any:
-    """The first true answer; fails with the words, and the log if there is one, when none comes in time."""
-    deadline = time.monotonic() + seconds
-    while not (answer := question()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"after {seconds} s still not: {what}\n{log()}")
-        time.sleep(0.02)
-    return answer
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 
 from local_stack import ports
 from service_kit.messages import BATCH_QUEUE, DEAD_QUEUE, INTERACTIVE_QUEUE
-from tests.executor_worker.conftest import eventually
 from tests.executor_worker.main_service_double import Row
 from tests.executor_worker.queues import Queues
 from tests.executor_worker.runner_double import Run, cell, hello_world, notebook
+from tests.executor_worker.waiting import eventually
 
 
 class Gate:
@@ -392,6 +392,34 @@ def test_a_restarted_broker_is_found_again(start_worker, broker_node, main_servi
 
         assert len(gate.runs) == len(row.claims) == len(row.results) == 1
         assert nothing_unanswered(queues)
+
+
+@pytest.mark.slow
+def test_a_channel_closed_by_the_brokers_patience_is_opened_again(start_worker, broker_node, main_service, gate):
+    """consumer_timeout: the connection lives on, the channel is gone, and pika raises nothing."""
+    patience = (
+        "[application:set_env(rabbit, Name, Value) || "
+        "{{Name, Value}} <- [{{consumer_timeout, {}}}, {{channel_tick_interval, {}}}]]."
+    )
+    row = main_service.add(1, "endless")
+    main_service.limits["wall_ms"] = 120_000
+    broker_node.ctl("eval", patience.format(1_000, 1_000))
+    try:
+        with Queues(broker_node.url) as queues:
+            worker = start_worker(broker_node.url)
+            queues.send(1)
+            eventually(lambda: gate.runs, "running")
+
+            eventually(lambda: worker.has_logged("broker_connected", 2), "connected again")
+            gate.is_open = True
+
+            eventually(is_done(row), "done")
+            worker.terminate()
+            assert worker.process.wait(10) == 0
+            assert len(gate.runs) == len(row.claims) == len(row.results) == 1
+            assert nothing_unanswered(queues)
+    finally:
+        broker_node.ctl("eval", patience.format(1_800_000, 60_000))
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from executor_worker.errors import Abandoned, Unanswerable
 from executor_worker.reporter import Claim, Reporter
 from service_kit.messages import Limits, SubmissionJob
 from service_kit.request_id import use_request_id
-from tests.executor_worker.conftest import eventually
+from tests.executor_worker.waiting import eventually
 
 JOB = SubmissionJob(7, "sub-7-1", "request-7")
 RESULT = {"status": "completed"}
