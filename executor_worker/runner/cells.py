@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from executor_worker.runner.script import ScriptCode
+
 Kind = Literal["notebook", "script"]
 How = Literal["ok", "error", "stopped", "interrupted"]
 
@@ -34,6 +36,8 @@ class Program:
     source: str
     cells: tuple[Cell, ...]
     app_options: dict[str, Any] = field(default_factory=dict)
+    script: ScriptCode | None = None  # A script's only cell, compiled.
+    advice: str = ""  # What Python warned of when it read the script.
 
     def cell(self, cell_id: str) -> Cell:
         return next(cell for cell in self.cells if cell.id == cell_id)

@@ -21,7 +21,7 @@ from typing import Any
 from marimo._ast.app_config import _AppConfig
 from marimo._ast.cell import CellConfig, CellImpl, SourcePosition
 from marimo._ast.cell_id import CellIdGenerator
-from marimo._ast.compiler import compile_cell, ends_with_semicolon
+from marimo._ast.compiler import compile_cell
 from marimo._ast.errors import ImportStarError
 from marimo._ast.names import DEFAULT_CELL_NAME, SETUP_CELL_NAME
 from marimo._ast.parse import MarimoFileError, parse_notebook
@@ -29,6 +29,7 @@ from marimo._ast.variables import BUILTINS, demangle_locals_in_text
 from marimo._config.config import DEFAULT_CONFIG
 from marimo._convert.converters import MarimoConvert
 from marimo._entrypoints import registry
+from marimo._messaging import tracebacks
 from marimo._messaging.errors import CycleError, MarimoSyntaxError, MultipleDefinitionError, SetupRootError
 from marimo._messaging.types import KernelStreams, Stream
 from marimo._output import formatting
@@ -59,7 +60,7 @@ from marimo._session.model import SessionMode
 
 from executor_worker.runner.cells import Cell, Ending, Listener, Problem, Program
 from executor_worker.runner.fresh_python import allow_recursion
-from executor_worker.runner.script import compile_script, names_in, run_in_one_step
+from executor_worker.runner.script import ScriptCode, names_in, run_in_one_step
 
 SETUP = SETUP_CELL_NAME
 NAMELESS = DEFAULT_CELL_NAME
@@ -270,8 +271,8 @@ class Session:
         """Compile a cell under the student's own file name and line numbers."""
         cell = self._cells[cell_id]
         try:
-            if self._program.kind == "script":
-                return _script_cell(cell, self._program.filename), None
+            if self._program.script is not None:
+                return _script_cell(cell, self._program.script), None
             place = SourcePosition(filename=self._program.filename, lineno=cell.line - 1, col_offset=cell.indent)
             return compile_cell(
                 code,
@@ -301,7 +302,11 @@ class Session:
         hooks.add_on_finish(_flush_cache_manifests)
         return hooks
 
+    def _threads(self) -> set[threading.Thread]:
+        return set(threading.enumerate())
+
     def _cell_starts(self, cell: Any, _: Any) -> None:
+        self._threads_before = self._threads()
         self._listener.cell_starts(cell.cell_id)
 
     def _cell_ran(self, cell: Any, _context: Any, _result: Any) -> None:
@@ -335,7 +340,7 @@ class Session:
 
     def _ending(self, cell: Any, context: Any, result: Any) -> Ending:
         raised = self._executor.raised.pop(cell.cell_id, None)
-        may_change = self._may_run_again(cell, context.glbls) or threading.active_count() > 1
+        may_change = self._may_run_again(cell, context.glbls) or bool(self._threads() - self._threads_before)
         if result.success() and raised is not None:  # It made marimo stumble, but it did not escape the executor.
             return Ending("error", error=raised, may_change=may_change)
         if result.success():
@@ -358,7 +363,7 @@ class Session:
     def _may_run_again(self, cell: Any, names: dict[str, Any]) -> bool:
         """Whether it hangs, itself or through others, on a mo.state somebody may still set."""
         parents = self._kernel.graph.parents[cell.cell_id]
-        if not self._unsettled.isdisjoint(parents) or any(isinstance(names.get(ref), State) for ref in cell.refs):
+        if not self._unsettled.isdisjoint(parents) or any(type(names.get(ref)) is State for ref in cell.refs):
             self._unsettled.add(cell.cell_id)
         return cell.cell_id in self._unsettled
 
@@ -385,6 +390,7 @@ class _Executor(DefaultExecutor):
             self.raised[cell.cell_id] = odd
             raise
         finally:
+            allow_recursion()  # What follows needs some, however little the program has left itself.
             if self._at_exit is not None:
                 self._at_exit()
             for stream in (sys.stdout, sys.stderr):  # The program may have put buffers of its own before ours.
@@ -422,8 +428,7 @@ def _config_of(cell: Cell) -> CellConfig:
     return CellConfig.from_dict(cell.options, warn=False)
 
 
-def _script_cell(cell: Cell, filename: str) -> CellImpl:
-    code = compile_script(cell.code, filename, is_silenced=ends_with_semicolon)
+def _script_cell(cell: Cell, code: ScriptCode) -> CellImpl:
     return CellImpl(
         key=hash(cell.code),
         code=cell.code,
@@ -470,6 +475,7 @@ def prepare_process() -> None:
     # Nothing is configured by files here, so none are looked for: not in the box, nor in what lies above it.
     stores.get_store = lambda *_: stores.DEFAULT_STORE()
     stores.cache_store_is_untrusted = lambda *_: False
+    tracebacks._highlight_traceback = str  # HTML for an editor, at 20 ms each; errors.py tells them in plain text.
     register_formatters()
     quieten(logging.getLogger("marimo"))
 

@@ -50,7 +50,12 @@ def warm_up() -> None:
         os.environ[f"{library}_NUM_THREADS"] = "1"
     _load_marimo()
     kernel.prepare_process()
-    rehearsal.check(_rehearse)
+    try:
+        rehearsal.check(_rehearse)
+    except contract.ContractBroken:
+        raise
+    except Exception as error:
+        raise contract.broken(f"{type(error).__name__}: {error}") from error
     if threading.active_count() > 1:
         raise contract.broken("threads were left over from a run")
     gc.collect()

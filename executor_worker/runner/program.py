@@ -10,6 +10,7 @@ import ast
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from json import loads
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from executor_worker.runner import kernel
 from executor_worker.runner.cells import Cell, Program
 from executor_worker.runner.complaints import Invalid, about_source, complaint
+from executor_worker.runner.script import compile_script
 
 MOST_CELLS = 1000  # What the worker takes.
 
@@ -30,34 +32,36 @@ def read_program(source: str, filename: str) -> Program:
         raise Invalid(complaint("empty", "There is no code to run: the file is empty."))
     if _MARKDOWN_NOTEBOOK.match(source):
         return _notebook(source, filename, *kernel.read_markdown_notebook(source))
+    return _notebook_or_script(source, filename)
+
+
+def _notebook_or_script(source: str, filename: str) -> Program:
     if "marimo" in source:
-        _refuse_what_python_cannot_read(source, filename, ast.parse)
-        try:
+        _read_by_python(source, filename, ast.parse)
+        with suppress(kernel.Foreign):
             return _notebook(source, filename, *kernel.read_python_notebook(source))
-        except kernel.Foreign:
-            pass
-    _refuse_what_python_cannot_read(source, filename, _compile)
-    return Program("script", filename, source, (Cell(next(kernel.fresh_ids()), kernel.NAMELESS, source),))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", SyntaxWarning)
+        code = _read_by_python(source, filename, compile_script)
+    _refuse_jupyter(source)
+    advice = "".join(warnings.formatwarning(each.message, each.category, filename, each.lineno, "") for each in said)
+    cell = Cell(next(kernel.fresh_ids()), kernel.NAMELESS, source)
+    return Program("script", filename, source, (cell,), script=code, advice=advice)
 
 
-def _compile(source: str, filename: str) -> Any:
-    return compile(source, filename, "exec", dont_inherit=True)
-
-
-def _refuse_what_python_cannot_read(source: str, filename: str, read: Callable[[str, str], Any]) -> None:
+def _read_by_python(source: str, filename: str, read: Callable[[str, str], Any]) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # They come again, into the output, when it runs.
-            read(source, filename)
+        return read(source, filename)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise Invalid(about_source(error, filename, source)) from None
+
+
+def _refuse_jupyter(source: str) -> None:
+    """A notebook file of Jupyter is JSON, and most JSON is Python too: it would run, and do nothing."""
     if source.lstrip().startswith("{") and _is_jupyter(source):
-        raise Invalid(
-            complaint(
-                "jupyter",
-                "This is a Jupyter notebook file. Convert it first: marimo convert notebook.ipynb -o notebook.py",
-            )
-        )
+        command = "marimo convert notebook.ipynb -o notebook.py"
+        raise Invalid(complaint("jupyter", f"This is a Jupyter notebook file. Convert it first: {command}"))
 
 
 def _is_jupyter(source: str) -> bool:

@@ -48,8 +48,9 @@ class Recorder:
     # What the kernel says.
 
     def cell_starts(self, cell_id: str) -> None:
-        self._records[cell_id].begin_anew()
+        self._records[cell_id].begin_anew(has_started=True)
         self._console.begin(cell_id)
+        self._console.write("stderr", self._program.advice)
         self._started_at = time.perf_counter()
 
     def cell_ran(self, cell_id: str) -> None:
@@ -95,8 +96,19 @@ class Recorder:
         for record in self._records.values():
             if not record.is_told:
                 if record.status is None:
-                    record.status = "disabled" if is_disabled(record.cell.id) else "not_run"
+                    self._conclude_unended(record, is_disabled(record.cell.id))
                 self._tell(record)
+
+    def _conclude_unended(self, record: _Record, is_disabled: bool) -> None:
+        if is_disabled:
+            record.status = "disabled"
+        elif record.has_started:
+            record.status = "interrupted"
+            record.error = complaint("interrupted", "This cell was interrupted.", record.cell.line)
+        else:
+            record.status = "not_run"
+            message = "This cell did not run, because the run was interrupted before it."
+            record.error = complaint("not-run", message, record.cell.line)
 
     def _conclude(self, record: _Record, ending: Ending) -> None:
         record.status = ending.how
@@ -106,7 +118,7 @@ class Recorder:
         elif ending.error is not None or ending.words is not None:
             record.error = self._tell_error(ending)
         elif ending.how == "interrupted":
-            record.error = complaint("Interrupted", "This cell was interrupted.", record.cell.line)
+            record.error = complaint("interrupted", "This cell was interrupted.", record.cell.line)
 
     def _conclude_exit(self, record: _Record, error: SystemExit) -> None:
         """sys.exit() says "I am done", and is no failure; sys.exit(1) says the opposite, as to a shell."""
@@ -158,8 +170,9 @@ class _Record:
         self.is_told = False
         self.begin_anew()
 
-    def begin_anew(self) -> None:
+    def begin_anew(self, has_started: bool = False) -> None:
         """It runs; or runs again, because a mo.state it reads was set."""
+        self.has_started = has_started
         self.status: str | None = None
         self.may_change = False
         self.drawn: list[Output] = []

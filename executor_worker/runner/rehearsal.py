@@ -45,7 +45,14 @@ if __name__ == "__main__":
     app.run()
 """
 
-SMALL = (HELLO, SMALL_NOTEBOOK)
+MISTAKE = """
+def half(numbers):
+    return numbers[0] / len(numbers[1:])
+
+half([1])
+"""
+
+SMALL = (HELLO, SMALL_NOTEBOOK, MISTAKE)
 
 FULL_NOTEBOOK = """
 import marimo
@@ -157,8 +164,9 @@ LIBRARIES = {
 
 def check(rehearse: Callable[[str], list[dict[str, Any]]]) -> None:
     """Run them all. Raises contract.ContractBroken, naming the cell that came out otherwise."""
-    for source in SMALL:
+    for source in (HELLO, SMALL_NOTEBOOK):
         _check_statuses(rehearse(source), "ok")
+    _check_statuses(rehearse(MISTAKE), "error")
     frames = rehearse(FULL_NOTEBOOK)
     names = _names(frames)
     came_out = {names[each["id"]]: (each["status"], each["error"] and each["error"]["type"]) for each in _cells(frames)}

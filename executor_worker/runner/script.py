@@ -9,7 +9,7 @@ import __future__
 
 import ast
 import symtable
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -22,23 +22,29 @@ class ScriptCode(NamedTuple):
     value: CodeType  # Of the last expression; of None when there is none.
 
 
-def compile_script(source: str, filename: str, is_silenced: Callable[[str], bool]) -> ScriptCode:
-    """Raises what compile() raises. `is_silenced` says whether the last expression ends in a semicolon, and so shows nothing."""
+def compile_script(source: str, filename: str) -> ScriptCode:
+    """Raises what compile() raises."""
     tree = ast.parse(source, filename)
-    body = compile(tree, filename, "exec", dont_inherit=True)
-    futures = body.co_flags & _FUTURES  # `from __future__` holds for the value too, which is compiled apart.
     value: ast.expr = ast.Constant(value=None)
     last = tree.body[-1] if tree.body else None
-    if isinstance(last, ast.Expr) and not _is_docstring(last, tree) and not is_silenced(source):
+    if isinstance(last, ast.Expr) and not _is_docstring(last, tree) and not _is_silenced(last, source):
         value = last.value
         tree.body.pop()
-        body = compile(tree, filename, "exec", dont_inherit=True)
+    body = compile(tree, filename, "exec", dont_inherit=True)
+    futures = body.co_flags & _FUTURES  # `from __future__` holds for the value too, which is compiled apart.
     shown = ast.fix_missing_locations(ast.Expression(value))
     return ScriptCode(tree, body, compile(shown, filename, "eval", flags=futures, dont_inherit=True))
 
 
 def _is_docstring(last: ast.Expr, tree: ast.Module) -> bool:
     return len(tree.body) == 1 and isinstance(last.value, ast.Constant) and isinstance(last.value.value, str)
+
+
+def _is_silenced(last: ast.Expr, source: str) -> bool:
+    """Whether a semicolon follows, which shows in marimo and elsewhere that the value is of no interest."""
+    assert last.end_lineno is not None
+    line = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")[last.end_lineno - 1]
+    return line.encode()[last.end_col_offset :].lstrip().startswith(b";")
 
 
 def names_in(source: str) -> tuple[set[str], set[str]]:

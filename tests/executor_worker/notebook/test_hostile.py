@@ -20,6 +20,7 @@ STILL_TOLD = [
     ("prints_a_str_subclass", "class S(str):\n    def __len__(self):\n        return 10**9\nprint(S('a'))", "a\n"),
     ("sets_a_trace", "import sys\nsys.settrace(lambda *a: None)\nprint('a')", "a\n"),
     ("asks_for_huge_recursion", "import sys\nsys.setrecursionlimit(10**6)\nprint('a')", "a\n"),
+    ("leaves_no_recursion", "import sys\nprint('a')\nsys.setrecursionlimit(60)", "a\n"),
     ("names_not_text", "globals()[1] = 2\nprint('a')", "a\n"),
     ("deletes_builtins", "import builtins\ndel builtins.input\nprint('a')", "a\n"),
 ]  # fmt: skip

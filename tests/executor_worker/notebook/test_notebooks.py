@@ -212,6 +212,41 @@ def test_thread_of_a_cell_prints_into_it_even_late(runner: Runner) -> None:
     assert told.stdout == "early\nlate\n"
 
 
+def test_mo_thread_prints_into_the_run(runner: Runner) -> None:
+    told = runner.notebook(
+        "import marimo as mo",
+        "thread = mo.Thread(target=lambda: print('from mo.Thread'))\nthread.start()\nthread.join()",
+    )
+
+    assert told.statuses == ["ok", "ok"]
+    assert told.stdout == "from mo.Thread\n"
+
+
+def test_cells_after_one_that_left_a_thread_are_told_as_they_end(runner: Runner) -> None:
+    told = runner.notebook(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+        "print('told')",
+        "x = 1\nwhile x:\n    pass",
+        seconds=1,
+    )
+
+    assert told.cells[1]["status"] == "ok"
+
+
+def test_interrupt_leaves_the_later_cells_out(runner: Runner) -> None:
+    told = runner.notebook("raise KeyboardInterrupt", "print('never')")
+
+    assert told.statuses == ["interrupted", "not_run"]
+    assert "interrupted before it" in told.cells[1]["error"]["message"]
+    assert told.account.done
+
+
+def test_marimo_does_not_log_into_the_output(runner: Runner) -> None:
+    told = runner.notebook("@app.cell(no_such_option=True)\ndef test_it():\n    assert True", "import no_such_module")
+
+    assert told.stderr == ""
+
+
 def test_markdown_notebook_runs_too(runner: Runner) -> None:
     cells = [f"```python {{.marimo}}\n{code}\n```\n" for code in ("import marimo as mo", "1 / 0")]
     source = "---\ntitle: T\nmarimo-version: 0.25.2\n---\n\n# Prose\n\n" + "\n".join(cells)

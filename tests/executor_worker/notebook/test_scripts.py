@@ -114,6 +114,12 @@ def test_printed_traceback_names_the_students_file(runner: Runner) -> None:
     )
 
 
+def test_advice_of_python_on_the_source_is_shown(runner: Runner) -> None:
+    told = runner.run("x = 5\nprint(x is 5)")
+
+    assert told.stderr == 'main.py:2: SyntaxWarning: "is" with a literal. Did you mean "=="?\n'
+
+
 def test_failing_thread_is_told_on_stderr_and_the_script_goes_on(runner: Runner) -> None:
     told = runner.script(
         """
