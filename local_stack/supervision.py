@@ -47,6 +47,7 @@ serverurl = unix://{sockets}/supervisor.sock
 """
 
 # What a program is told stands in its script: supervisor's own quoting cannot carry every value.
+# A program is never given up: each try waits a second longer than the one before.
 PROGRAM = """
 [program:{name}]
 command = "%(here)s/bin/{name}"
@@ -54,7 +55,7 @@ priority = {priority}
 autostart = {autostart}
 autorestart = true
 startsecs = 1
-startretries = 3
+startretries = 100000
 stopsignal = {stop_signal}
 stopwaitsecs = {stop_seconds}
 stopasgroup = true
@@ -63,6 +64,24 @@ redirect_stderr = true
 stdout_logfile = %(here)s/../log/{name}.log
 stdout_logfile_maxbytes = {log_bytes}
 stdout_logfile_backups = {log_files}
+"""
+
+# A master that is killed leaves its workers behind, and they hold its port: the next one could not start.
+# They are those of its process group, which supervisor gave it, in the session that we share.
+END_FORMER_LIFE = """\
+former=$(cat "$0.group" 2>/dev/null)
+read -r line </proc/$$/stat
+set -- ${line##*) }
+session=$4
+for stat in /proc/[0-9]*/stat; do
+    { read -r line <"$stat"; } 2>/dev/null || continue
+    set -- ${line##*) }
+    if [ "$3" = "$former" ] && [ "$4" = "$session" ]; then
+        pid=${stat#/proc/}
+        kill -KILL "${pid%/stat}"
+    fi
+done
+echo $$ >"$0.group"
 """
 
 
@@ -85,7 +104,7 @@ def configuration(programs: Iterable[Program], sockets: Path) -> str:
 
 def script(program: Program) -> str:
     """A shell script that becomes the program, with exactly the environment written in it."""
-    lines = ["#!/bin/sh", f"cd {shlex.quote(str(program.folder))} || exit 78"]
+    lines = ["#!/bin/sh", END_FORMER_LIFE, f"cd {shlex.quote(str(program.folder))} || exit 78"]
     for folder in program.fresh_folders:
         quoted = shlex.quote(str(folder))
         lines.append(f"rm -rf {quoted} && mkdir -p {quoted} || exit 78")
@@ -120,6 +139,7 @@ class ProcessState:
     word: str
     pid: int
     exit_code: int
+    started_at: int
     seconds_up: int
     description: str
 
@@ -181,6 +201,7 @@ class Supervisor:
                 word=each["statename"],
                 pid=each["pid"],
                 exit_code=each["exitstatus"],
+                started_at=each["start"],
                 seconds_up=each["now"] - each["start"] if each["pid"] else 0,
                 description=each["description"],
             )

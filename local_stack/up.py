@@ -223,15 +223,15 @@ def _wait_until_ready(programs: list[Program], supervisor: Supervisor, logs: "Lo
     """Name each part as it becomes ready. Raises Trouble when one keeps dying, or takes too long."""
     started = time.monotonic()
     waiting = {program.name: program for program in programs}
-    pids: dict[str, set[int]] = {name: set() for name in waiting}
+    lives: dict[str, set[int]] = {name: set() for name in waiting}
     live = screen.LiveLine()
     reasons: dict[str, str] = {}
     while waiting:
         for process in supervisor.states():
             if process.name not in waiting:
                 continue
-            pids[process.name] |= {process.pid} - {0}
-            _give_up_if_hopeless(process, len(pids[process.name]), logs)
+            lives[process.name] |= {process.started_at} - {0}
+            _give_up_if_hopeless(process, len(lives[process.name]), logs)
             problem = waiting[process.name].problem() if process.word == "RUNNING" else process.word.lower()
             if problem is None:
                 del waiting[process.name]
@@ -252,7 +252,7 @@ def _wait_until_ready(programs: list[Program], supervisor: Supervisor, logs: "Lo
 
 def _give_up_if_hopeless(process: supervision.ProcessState, lives: int, logs: "LogEnds") -> None:
     refused = process.word in ("BACKOFF", "EXITED", "FATAL") and process.exit_code == MISCONFIGURED
-    if process.word == "FATAL" or refused or lives > DEATHS_ALLOWED:
+    if refused or lives > DEATHS_ALLOWED:
         how = f"ended with code {process.exit_code}" if process.exit_code else "keeps ending"
         raise Trouble(f"{process.name} {how}; everything else is taken down.\n{logs.tail(f'{process.name}.log')}")
 

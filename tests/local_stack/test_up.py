@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 import requests
@@ -28,6 +29,13 @@ def alive(state) -> set[int]:
     keeper, _ = record.read_keeper(State(state))
     assert keeper is not None
     return processes.of_session(keeper)
+
+
+def answers(stack) -> bool:
+    try:
+        return requests.get(f"{stack.url}/api/languages", timeout=10).status_code == 200
+    except requests.ConnectionError:
+        return False
 
 
 def test_second_up_finds_it_running_and_changes_nothing(stack):
@@ -65,6 +73,20 @@ def test_part_is_restarted_by_name(stack):
     assert told.returncode == 0, told.stderr
     assert stack.pid("dispatch") not in (0, before)
     assert labs("restart", "dispach", "--state", stack.state).returncode == 2
+
+
+def test_killed_master_leaves_no_worker_behind_and_is_started_again(stack):
+    master = stack.pid("nginx")
+    workers = processes.children_of({master}) - {master}
+
+    os.kill(master, signal.SIGKILL)
+
+    assert workers
+    deadline = time.monotonic() + 60
+    while [pid for pid in workers if processes.Identity.of(pid)] or not answers(stack):
+        assert time.monotonic() < deadline, stack.log("nginx")
+        time.sleep(0.1)
+    assert stack.pid("nginx") not in (0, master)
 
 
 def test_secrets_are_in_no_log_and_in_no_command_line(stack):
