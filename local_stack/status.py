@@ -43,7 +43,7 @@ def status(state: State) -> int:
         total += memory
         well = well and problem is None
         rows.append((program.name, problem or "ready", str(process.pid or "–"), _ago(process.seconds_up),
-                     f"{memory / 1024:.0f} MiB"))  # fmt: skip
+                     f"{memory / 1024:.0f} MiB" if memory else "hidden"))  # fmt: skip
     screen.say(f"{stack.url}   state: {state.home}")
     hello = runner_hello(stack.runner_socket)
     if isinstance(hello, dict):
@@ -53,7 +53,9 @@ def status(state: State) -> int:
         )
     screen.say()
     screen.say(screen.table(rows, ("part", "state", "process", "up", "memory")))
-    screen.say(f"\n{total / 1024:.0f} MiB in all, beside the supervisor")
+    screen.say(
+        f"\n{total / 1024:.0f} MiB in all, beside the supervisor and what is hidden (the runner, unless we are root)"
+    )
     return 0 if well else FAILED
 
 

@@ -45,6 +45,9 @@ class Options:
 def up(state: State, options: Options) -> int:
     """Bring the stack up and wait until every part is ready; in the foreground, then stay until Ctrl-C."""
     _check_place(state)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish.
+            signal.signal(number, _as_interrupt)
     with state.held():
         if _is_up(state):
             return _say_already_up(state, options)
@@ -312,8 +315,6 @@ def _labs(state: State) -> str:
 
 def _stay(state: State) -> int:
     """Tell what happens to the parts, until a signal or until somebody else takes the stack down."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _as_interrupt)
     _, sockets = record.read_keeper(state)
     supervisor = Supervisor(sockets)
     known: dict[str, int] = {}
