@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from argparse import Namespace
+from pathlib import Path
 
 from executor_worker.runner import log
 from executor_worker.runner.door import Door, Occupied
@@ -40,7 +41,7 @@ def supervise(options: Namespace) -> int:
 
 def ways_to_confine(isolation: str, boxes: str) -> list[Confinement]:
     """The ways that were asked for and may work here, the best first. Raises Unsafe when there is none."""
-    readable = library.library_folders()
+    readable = library.library_folders(never=str(Path(__file__).parents[2]))
     own_users = privileges.can_become_others()
     if isolation == "none":
         return [Confinement("none", False, boxes, readable)]

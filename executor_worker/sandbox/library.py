@@ -15,17 +15,21 @@ _DATA = ("/usr/share/zoneinfo", "/usr/share/fonts")
 _WHOLE_SYSTEM = ("/", "/usr", "/usr/lib", "/usr/local", "/usr/bin", "/bin", "/sbin", "/etc", "/home", "/root", "/var")
 
 
-def library_folders() -> tuple[str, ...]:
-    """Real paths of the folders, none inside another."""
+def library_folders(never: str) -> tuple[str, ...]:
+    """Real paths of the folders, none inside another.
+
+    `never` is where the caller's own project lies: it is on sys.path for the caller's sake, and with it would come
+    the project's state, its databases and its secrets. What lies inside it (an environment) may still be listed.
+    """
     wanted = {
         sys.prefix,
         sysconfig.get_path("stdlib"),
         sysconfig.get_path("platstdlib"),
-        *(entry for entry in sys.path if os.path.isdir(entry)),
+        *sys.path,
         *_shared_object_folders(),
         *_DATA,
     }
-    found = {os.path.realpath(path) for path in wanted if os.path.isdir(path)}
+    found = {os.path.realpath(path) for path in wanted if os.path.isdir(path)} - {os.path.realpath(never)}
     return without_nested(found)
 
 
