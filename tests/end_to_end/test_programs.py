@@ -96,13 +96,14 @@ def test_cycle_is_explained(visitor):
     result = visitor.run(notebook("a = b", "b = a"))
 
     assert result["status"] == "compilation_error"
-    assert "cycle" in result["error"]["message"].lower()
+    assert "wait for each other" in result["error"]["message"]
 
 
-def test_notebook_without_cells_completes(visitor):
+def test_notebook_without_cells_is_explained(visitor):
     result = visitor.run("import marimo\n\napp = marimo.App()\n\nif __name__ == '__main__':\n    app.run()\n")
 
-    assert result["status"] == "completed"
+    assert result["status"] == "compilation_error"
+    assert "no cells" in result["error"]["message"]
 
 
 def test_two_hundred_cells_run(visitor):
