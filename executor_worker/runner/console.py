@@ -27,16 +27,15 @@ OVERSHOOT_BYTES = 1024  # Kept beyond the limit: the worker counts for itself, a
 SMALL_STACK = 256 * 1024  # The publisher's. A full one would be taken from the memory the student may use.
 TAP_RESET_BYTES = 256 * 1024
 
-Publish = Callable[[str, str, str], None]  # cell id, channel, text
+Take = Callable[[], list[dict[str, str]]]  # Gives id (of the cell), channel and text of what is not published yet.
 
 
 class Console:
     """Collects what the cells print. `stdout` and `stderr` are what they see as sys.stdout and sys.stderr."""
 
-    def __init__(self, most_bytes: int, publish: Publish = lambda *_: None) -> None:
+    def __init__(self, most_bytes: int) -> None:
         self.stdout = TextStream(self, "stdout", 1)
         self.stderr = TextStream(self, "stderr", 2)
-        self._publish = publish
         self._lock = threading.RLock()  # A signal handler may print in the middle of a print.
         self._left = most_bytes + OVERSHOOT_BYTES
         self._taps: list[Tap] = []
@@ -49,11 +48,15 @@ class Console:
         """From now on descriptors 1 and 2 end here too. `folder` must be writable."""
         self._taps = [Tap("stdout", 1, folder), Tap("stderr", 2, folder)]
 
-    def keep_publishing(self) -> None:
-        """Publish from a thread of our own, unseen by `threading`, until close()."""
+    def keep_publishing(self, publish: Callable[[Take], None]) -> None:
+        """Publish from a thread of our own, unseen by `threading`, until close().
+
+        `publish` takes when it is its turn to speak, and not before: what it takes belongs to the cell that runs
+        then. Were our lock held while it waits, a print from a signal handler could wait for ever.
+        """
         usual = _thread.stack_size(SMALL_STACK)
         with suppress(RuntimeError):  # No thread to be had: then a cell's output comes when it ends.
-            _thread.start_new_thread(self._publish_now_and_then, ())
+            _thread.start_new_thread(self._publish_now_and_then, (publish,))
         _thread.stack_size(usual)
 
     def begin(self, cell_id: str) -> None:
@@ -97,20 +100,20 @@ class Console:
             if self._left > 0 and (text := tap.fetch(self._left)):
                 self._add(tap.channel, text)
 
-    def _publish_rest(self) -> None:
-        rest, self._unpublished = self._unpublished, Pieces()
-        if self._cell is not None:
-            for piece in rest.listed():
-                self._publish(self._cell, piece["channel"], piece["text"])
+    def _take_unpublished(self) -> list[dict[str, str]]:
+        with self._lock:
+            self._drain()
+            rest, self._unpublished = self._unpublished, Pieces()
+            return [{"id": self._cell, **piece} for piece in rest.listed()] if self._cell is not None else []
 
-    def _publish_now_and_then(self, sleep: Callable[[float], None] = time.sleep) -> None:
+    def _publish_now_and_then(
+        self, publish: Callable[[Take], None], sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # A student's signals are for the student.
         with suppress(OSError):  # The channel is closed: whoever closed it did not want to be heard.
             while self._is_open:
                 sleep(PUBLISH_SECONDS)
-                with self._lock:
-                    self._drain()
-                    self._publish_rest()
+                publish(self._take_unpublished)
 
 
 class Pieces:

@@ -35,13 +35,13 @@ class Teller:
 
     def _tell(self, error: BaseException, words: str | None) -> dict[str, Any]:
         told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
-        touched = {frame.filename for frame in told.stack}
+        raised_in = told.stack[-1].filename if told.stack else ""
         self._keep_own_frames(told)
         line = next((frame.lineno for frame in reversed(told.stack) if frame.filename == self._filename), None)
         source_line = linecache.getline(self._filename, line).strip() if line else None
         message = _cut(words or _message(error, told, source_line), MOST_MESSAGE)
         message = self._as_written(message)
-        if hint := _hint(error, touched):
+        if hint := _hint(error, raised_in):
             message = f"{message.rstrip('.')}. {hint}" if message else hint
         return {
             "type": type_name(error),
@@ -107,21 +107,17 @@ def _why_it_left(code: object) -> str:
     return str(code)
 
 
-def _hint(error: BaseException, touched: set[str]) -> str | None:
+def _hint(error: BaseException, raised_in: str) -> str | None:
     """What the sandbox has to do with it, when it has."""
     if isinstance(error, RuntimeError) and ASYNCIO_RUN in str(error):
         return "In a notebook, await is allowed in a cell: write `await main()` instead."
     if not isinstance(error, OSError):
         return None
-    if _came_through(touched, "/multiprocessing/", "/subprocess.py", "/concurrent/futures/process.py"):
-        return NO_PROCESSES if NO_PROCESSES not in str(error) else None
-    if _came_through(touched, "/socket.py", "/urllib/", "/http/client.py", "/asyncio/", "/ssl.py"):
+    if "/multiprocessing/" in raised_in or raised_in.endswith(("/subprocess.py", "/concurrent/futures/process.py")):
+        return NO_PROCESSES
+    if "/urllib/" in raised_in or raised_in.endswith(("/socket.py", "/ssl.py", "/http/client.py")):
         return NO_NETWORK
     return None
-
-
-def _came_through(touched: set[str], *places: str) -> bool:
-    return any(place in filename for filename in touched for place in places)
 
 
 def is_a(error: BaseException | None, kind: type[BaseException]) -> bool:

@@ -11,10 +11,8 @@ import io
 import linecache
 import os
 import platform
-import signal
 import sys
 import threading
-from _signal import pthread_sigmask  # type: ignore[import-not-found] # signal's wrapper makes 64 enum members a call.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
@@ -25,6 +23,7 @@ from executor_worker.runner import contract, fresh_python, rehearsal
 from executor_worker.runner.complaints import Invalid
 from executor_worker.runner.console import Console, Stdin
 from executor_worker.runner.errors import Teller
+from executor_worker.runner.outbox import Frame, Outbox, Send
 
 if TYPE_CHECKING:  # Both import marimo, which takes a second, and only warm_up() may find out that it is a wrong one.
     from executor_worker.runner import kernel
@@ -32,12 +31,8 @@ if TYPE_CHECKING:  # Both import marimo, which takes a second, and only warm_up(
     from executor_worker.runner.program import read_program
     from executor_worker.runner.recorder import Recorder
 
-Frame = dict[str, Any]
-Send = Callable[[Frame], None]
-
 USUAL_OUTPUT_BYTES = 65536
 LATE_THREADS_SECONDS = 2.0
-_SIGNALS = frozenset(map(int, signal.valid_signals()))
 
 
 def warm_up() -> None:
@@ -74,29 +69,25 @@ def run(job: dict[str, Any], send: Send, box_dir: str) -> None:
 
     Takes the process over: descriptors 0 to 2, the directory, sys. Nothing else may run in it afterwards.
     """
-    send = _one_at_a_time(send)
+    outbox = Outbox(send)
     filename = Path(job["filename"]).name or "main.py"
     try:
         program = read_program(job["source"], filename)
     except Invalid as invalid:
-        send({"type": "invalid", "error": invalid.complaint, "errors": [invalid.complaint]})
-        send({"type": "done"})
+        outbox.send({"type": "invalid", "error": invalid.complaint, "errors": [invalid.complaint]})
+        outbox.send({"type": "done"})
         return
     box = Path(box_dir)
     os.chdir(box)
     (box / filename).write_text(program.source, encoding="utf-8", newline="")
-
-    def publish(cell_id: str, channel: str, text: str) -> None:
-        send({"type": "console", "id": cell_id, "channel": channel, "text": text})
-
-    console = Console(job.get("output_bytes", USUAL_OUTPUT_BYTES), publish)
+    console = Console(job.get("output_bytes", USUAL_OUTPUT_BYTES))
     console.tap_descriptors(box)
     stdin = Stdin(job.get("stdin") or "", box)
     fresh_python.begin(program.filename, program.source, console, stdin)
-    console.keep_publishing()
-    _run_program(program, box / filename, console, stdin, send, at_exit=fresh_python.end)
+    console.keep_publishing(lambda take: outbox.send_made(lambda: ({"type": "console", **piece} for piece in take())))
+    _run_program(program, box / filename, console, stdin, outbox.send, at_exit=fresh_python.end)
     console.close()
-    send({"type": "done"})
+    outbox.send({"type": "done"})
 
 
 def facts() -> dict[str, Any]:
@@ -128,21 +119,6 @@ def _run_program(
         fresh_python.wait_for_threads(LATE_THREADS_SECONDS)
     recorder.finish(session.is_disabled)
     return session
-
-
-def _one_at_a_time(send: Send) -> Send:
-    """The console's thread sends too. And a student's alarm must not go off in the middle of a frame."""
-    lock = threading.Lock()
-
-    def send_whole(frame: Frame) -> None:
-        before = pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            with lock:
-                send(frame)
-        finally:
-            pthread_sigmask(signal.SIG_SETMASK, before)
-
-    return send_whole
 
 
 # Rehearsals -------------------------------------------------------------------------------------------

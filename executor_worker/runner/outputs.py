@@ -23,17 +23,19 @@ class OutputBudget:
         """The output as it can be shown; a bundle as its parts, and what is too large as a word about it."""
         return [self._admit_one(str(kind), _as_text(kind, value)) for kind, value in _parts(mimetype, data)]
 
+    def give_back(self, outputs: list[Output]) -> None:
+        """These were admitted, but something else is shown in their place."""
+        self._left += sum(len(dumps(output["data"])) for output in outputs)
+
     def _admit_one(self, mimetype: str, text: str) -> Output:
         size = len(dumps(text))
         if size > MOST_BYTES:
-            return _remark(
-                f"This output is too large to show: {_megabytes(size)} of {mimetype}, where 1 MB is the most."
-            )
-        if size > self._left:
-            return _remark(
-                f"This output is not shown: the outputs of one run may have {_megabytes(MOST_BYTES_PER_RUN)} in all."
-            )
-        self._left -= size
+            text = f"This output is too large to show: {_megabytes(size)} of {mimetype}, where 1 MB is the most."
+            mimetype = "text/plain"
+        elif size > self._left:
+            text = f"Not shown: the outputs of one run may have {_megabytes(MOST_BYTES_PER_RUN)} in all."
+            mimetype = "text/plain"
+        self._left -= len(dumps(text))
         return {"mimetype": mimetype[:200], "data": text}
 
 
@@ -59,10 +61,6 @@ def _as_text(mimetype: Any, data: Any) -> str:
         except (TypeError, ValueError, RecursionError):
             data = repr(data)
     return str(data).encode("utf-8", "backslashreplace").decode()
-
-
-def _remark(words: str) -> Output:
-    return {"mimetype": "text/plain", "data": words}
 
 
 def _megabytes(size: int) -> str:

@@ -10,10 +10,8 @@ from executor_worker.runner.cells import Cell, Ending, Problem, Program
 from executor_worker.runner.complaints import about_cell, about_cells, complaint, place_of
 from executor_worker.runner.console import Console, Pieces
 from executor_worker.runner.errors import Teller, is_a
+from executor_worker.runner.outbox import Send
 from executor_worker.runner.outputs import Output, OutputBudget
-
-Frame = dict[str, Any]
-Send = Callable[[Frame], None]
 
 
 class Recorder:
@@ -48,7 +46,9 @@ class Recorder:
     # What the kernel says.
 
     def cell_starts(self, cell_id: str) -> None:
-        self._records[cell_id].begin_anew(has_started=True)
+        record = self._records[cell_id]
+        self._budget.give_back(record.drawn + record.shown)
+        record.begin_anew(has_started=True)
         self._console.begin(cell_id)
         self._console.write("stderr", self._program.advice)
         self._started_at = time.perf_counter()
@@ -58,6 +58,7 @@ class Recorder:
 
     def cell_shows(self, cell_id: str, mimetype: str, data: Any) -> None:
         if (record := self._records.get(cell_id)) and not record.is_told:
+            self._budget.give_back(record.shown)
             record.shown = self._budget.admit(mimetype, data) if data else []
 
     def cell_draws(self, cell_id: str, mimetype: str, data: Any) -> None:

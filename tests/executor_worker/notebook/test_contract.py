@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from executor_worker.runner import contract
 from tests.executor_worker.notebook.conftest import ROOT, Runner
 
 BEGIN = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
@@ -75,6 +76,10 @@ def test_warming_up_leaves_the_process_as_it_was(notebook_python: Path) -> None:
     )
 
     assert (run.stdout, run.stderr) == ("[]\n", "")
+
+
+def test_the_pinned_marimo_is_the_one_that_is_expected() -> None:
+    assert f"marimo=={contract.MARIMO}" in (ROOT / "requirements" / "notebook.in").read_text()
 
 
 def test_facts_name_what_a_program_may_import(runner: Runner) -> None:

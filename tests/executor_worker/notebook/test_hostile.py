@@ -119,3 +119,28 @@ def test_alarm_that_rings_late_does_not_break_what_is_told(runner: Runner) -> No
     )
 
     assert told.account.kind == "notebook"  # Whatever the alarm hit, no frame was torn: the reader took them all.
+
+
+def test_alarm_that_prints_all_the_time_blocks_nothing(runner: Runner) -> None:
+    told = runner.script(
+        """
+        import signal, sys, time
+
+        def ring(number, frame):
+            rung.append(number)
+            print("tick", file=sys.stderr)
+
+        rung = []
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+        deadline = time.monotonic() + 0.7
+        while time.monotonic() < deadline:
+            print(".", end="", file=sys.stderr)
+            time.sleep(0.0002)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(len(rung) > 5)
+        """
+    )
+
+    assert told.stdout == "True\n"
+    assert told.account.done

@@ -132,6 +132,17 @@ def test_outputs_of_a_run_are_bounded_together(runner: Runner) -> None:
     assert len(json.dumps(told.frames)) < 8 << 20
 
 
+def test_output_that_is_replaced_often_does_not_use_up_the_budget(runner: Runner) -> None:
+    told = runner.notebook(
+        "import marimo as mo",
+        "for n in range(40):\n    mo.output.replace(mo.Html(f'<p>{n}' + 'x' * 500_000))",
+        "'later'",
+    )
+
+    assert shown(told, 1)[1].startswith("<p>39")
+    assert "later" in shown(told, 2)[1]
+
+
 @pytest.mark.parametrize(
     "flood",
     [

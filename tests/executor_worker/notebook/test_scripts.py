@@ -144,6 +144,12 @@ def test_exit_words_are_printed_to_stderr_as_python_does(runner: Runner) -> None
     assert told.cell["error"]["message"] == "no such file"
 
 
+def test_hints_are_given_only_where_they_belong(runner: Runner) -> None:
+    told = runner.run((PROGRAMS / "failing" / "file_through_asyncio.py").read_text())
+
+    assert told.cell["error"]["message"] == "[Errno 2] No such file or directory: 'no such file'"
+
+
 def test_two_runs_draw_different_random_numbers(runner: Runner) -> None:
     program = "import random, uuid\nimport numpy as np\nprint(random.random(), np.random.rand(), uuid.uuid4())"
 
