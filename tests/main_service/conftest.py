@@ -59,17 +59,17 @@ def make_caller(signer: Signer) -> Callable[..., Caller]:
 
 
 @pytest.fixture
-def student(make_caller) -> Caller:
+def student(make_caller: Callable[..., Caller]) -> Caller:
     return make_caller()
 
 
 @pytest.fixture
-def stranger(make_caller) -> Caller:
+def stranger(make_caller: Callable[..., Caller]) -> Caller:
     return make_caller()
 
 
 @pytest.fixture
-def moderator(make_caller) -> Caller:
+def moderator(make_caller: Callable[..., Caller]) -> Caller:
     return make_caller("moderator")
 
 
@@ -120,9 +120,9 @@ def postgres_main_url(postgres_cluster: PostgresCluster, _postgres_template: str
     """A migrated PostgreSQL database of this test alone."""
     name = f"main_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_cluster.url("postgres").replace("+psycopg", ""), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_postgres_template}")  # type: ignore[arg-type]
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_postgres_template}")
         yield postgres_cluster.url(name)
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -174,7 +174,7 @@ def submit(client: FlaskClient) -> Callable[..., int]:
     """Hand something in and get its id: submit(student), submit(student, source="1/0")."""
 
     def hand_in(caller: Caller, **changes: Any) -> int:
-        answer = client.post("/api/submissions", json={"source": "print()"} | changes, headers=caller.headers)
+        answer: Any = client.post("/api/submissions", json={"source": "print()"} | changes, headers=caller.headers)
         assert answer.status_code == 202, answer.text
         submission_id: int = answer.json["id"]
         return submission_id

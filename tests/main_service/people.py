@@ -11,7 +11,6 @@ from typing import Any
 import jwt as pyjwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 SERVICE_TOKEN = "service-token-of-the-tests-0123456789"
 
@@ -98,11 +97,11 @@ class Worker:
     client: FlaskClient
     id: str = "worker-1"
 
-    def claim(self, submission_id: int, *, job_key: str | None = None, redelivered: bool = False) -> TestResponse:
+    def claim(self, submission_id: int, *, job_key: str | None = None, redelivered: bool = False) -> Any:
         body = {"worker_id": self.id, "job_key": job_key or f"sub-{submission_id}-1", "redelivered": redelivered}
         return self._send("POST", f"/internal/submissions/{submission_id}/claim", body)
 
-    def report(self, submission_id: int, **changes: Any) -> TestResponse:
+    def report(self, submission_id: int, **changes: Any) -> Any:
         return self._send("PATCH", f"/internal/submissions/{submission_id}/result", self.result(**changes))
 
     def result(self, **changes: Any) -> dict[str, Any]:
@@ -136,7 +135,7 @@ class Worker:
             "finished_at": "2026-11-23T05:00:00.115000+00:00",
         } | changes
 
-    def announce(self, **changes: Any) -> TestResponse:
+    def announce(self, **changes: Any) -> Any:
         python = {
             "id": "python",
             "label": "Python",
@@ -147,5 +146,5 @@ class Worker:
         body = {"languages": [python], "slots": 2, "isolation": "namespaces", "marimo": "0.25.2"} | changes
         return self._send("PUT", f"/internal/workers/{self.id}", body)
 
-    def _send(self, method: str, path: str, body: dict[str, Any]) -> TestResponse:
+    def _send(self, method: str, path: str, body: dict[str, Any]) -> Any:
         return self.client.open(path, method=method, json=body, headers={"Authorization": f"Bearer {SERVICE_TOKEN}"})

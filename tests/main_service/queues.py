@@ -27,7 +27,7 @@ def channel_to(amqp_url: str) -> Iterator[Any]:
 
 def take_all(amqp_url: str, queue: str) -> list[tuple[pika.BasicProperties, dict[str, Any]]]:
     """Everything in the queue, acknowledged."""
-    found = []
+    found: list[tuple[pika.BasicProperties, dict[str, Any]]] = []
     with channel_to(amqp_url) as channel:
         while True:
             method, properties, body = channel.basic_get(queue)

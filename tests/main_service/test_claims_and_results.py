@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -143,6 +144,7 @@ def test_what_fails_three_workers_is_given_up_as_our_fault(worker, student, subm
     assert worker.report(submission_id, attempt=3).status_code == 409
 
 
+@pytest.mark.parametrize("main_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "body",
     [
@@ -264,6 +266,7 @@ def test_what_waits_for_another_attempt_is_unsent_again(worker, student, submit,
 CELL = Worker(None).result()["cells"][0]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("main_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -311,7 +314,7 @@ def test_a_result_that_could_not_be_stored_or_shown_is_refused(worker, student, 
 def test_a_result_nested_too_deeply_is_refused(worker, student, submit):
     submission_id = submit(student)
     worker.claim(submission_id)
-    deep: list = []
+    deep: list[Any] = []
     for _ in range(200):
         deep = [deep]
 

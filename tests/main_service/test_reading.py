@@ -40,6 +40,7 @@ def test_owner_and_moderators_see_a_submission_and_nobody_else_learns_of_it(
     }
 
 
+@pytest.mark.parametrize("main_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("odd", ["0", "-1", "abc", "1.0", "9223372036854775808", "9" * 40, "1%00", "٣"])
 def test_what_is_no_id_is_not_found(client, student, odd):
     assert client.get(f"/api/submissions/{odd}", headers=student.headers).status_code == 404
@@ -168,6 +169,7 @@ def encoded(value):
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
+@pytest.mark.parametrize("main_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [

@@ -1,5 +1,7 @@
 """The whole url_map: who gets in where, what the document says, where the doors are."""
 
+from typing import Any
+
 import pytest
 from flask import url_for
 
@@ -71,11 +73,12 @@ def test_who_gets_in_where(app, client, callers, operation, welcome):
     method, endpoint = operation
     rule = operations(app)[operation]
     with app.test_request_context():
-        url = url_for(endpoint, **{name: 1 if name == "submission_id" else "w" for name in rule.arguments})
+        values: dict[str, Any] = {name: 1 if name == "submission_id" else "w" for name in rule.arguments}
+        url = url_for(endpoint, **values)
 
     let_in = set()
     for who, headers in callers.items():
-        body = {} if method in ("POST", "PUT", "PATCH") else None
+        body: dict[str, Any] | None = {} if method in ("POST", "PUT", "PATCH") else None
         status = client.open(url, method=method, json=body, headers=headers).status_code
         if status not in (401, 403, 404):
             let_in.add(who)

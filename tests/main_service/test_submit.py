@@ -1,5 +1,7 @@
 """Handing a submission in: what is taken, what is refused, and what the answer promises."""
 
+from typing import Any
+
 import pytest
 
 from main_service.app import create_app
@@ -47,6 +49,7 @@ def test_python_is_meant_when_no_language_is_named(client, student):
     assert answer.json["language"] == "python"
 
 
+@pytest.mark.parametrize("main_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("body", "status", "code", "pointer"),
     [
@@ -85,6 +88,7 @@ def test_bad_input_is_refused_and_leaves_no_row(make_app, student, body, status,
     assert count_rows(app) == 0
 
 
+@pytest.mark.parametrize("main_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("data", "content_type", "status"),
     [
@@ -156,7 +160,7 @@ def test_a_long_outage_of_the_broker_is_said_instead_of_piling_up_rows(make_app,
 def test_a_database_that_is_away_is_a_503_to_try_again(settings, student, url):
     app = create_app(Config.from_env(settings | {"DATABASE_URL_MAIN": url}))
 
-    answer = app.test_client().post("/api/submissions", json=CODE, headers=student.headers)
+    answer: Any = app.test_client().post("/api/submissions", json=CODE, headers=student.headers)
 
     assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
     assert answer.headers["Retry-After"] == "2"
