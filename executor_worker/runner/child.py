@@ -18,6 +18,7 @@ from executor_worker.sandbox import box, privileges
 from executor_worker.sandbox.box import Confinement
 from executor_worker.sandbox.limits import Grant, apply_grant
 
+FINISHED = b"."  # All the supervisor hears once the job is out.
 ENDED_BADLY = 70  # Our own code raised; what a program raises is an outcome of its run.
 
 Send = Callable[[dict[str, Any]], None]
@@ -30,51 +31,56 @@ class Program(Protocol):
     def run(self, job: dict[str, Any], send: Send, box_dir: str) -> None: ...
 
 
-def live(channel: socket.socket, how: Confinement, seat: int, programs: dict[str, Program]) -> NoReturn:
-    """Never returns, whatever happens: what follows in the caller is the warm process's own life."""
+def live(
+    channel: socket.socket, entrance: int | None, how: Confinement, order: dict[str, Any], programs: dict[str, Program]
+) -> NoReturn:
+    """Never returns, whatever happens: what follows in the caller is the warm process's own life.
+
+    `entrance` is that of the seat's memory group (cgroup.py).
+    """
     try:
-        _be_alone_with(channel)
-        _prepare(channel, how, seat, programs)
-        _run(channel, how.folder_of(seat), programs)
+        _be_alone_with(channel, entrance)
+        _prepare(channel, how, order, programs)
+        _run(channel, how.folder_of(order["fork"]), programs)
     except BaseException:  # noqa: BLE001 - a fork must not unwind into its parent's code.
         _report_failure(channel)
     finally:
         os._exit(ENDED_BADLY)
 
 
-def _be_alone_with(channel: socket.socket) -> None:
+def _be_alone_with(channel: socket.socket, entrance: int | None) -> None:
     nothing = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
+    wire.say(channel, {"did": "begin"})  # The kernel tells the supervisor who it was that said so.
+    if entrance is not None:
+        os.write(entrance, b"0")
     privileges.close_all_but(channel.fileno())
 
 
-def _prepare(channel: socket.socket, how: Confinement, seat: int, programs: dict[str, Program]) -> None:
-    wire.say(channel, {"did": "begin"})  # The supervisor learns our number from the kernel, and has us counted.
-    order = _next_order(channel).message
-    box.confine(how, seat)
-    os.environ.update(HOME=how.folder_of(seat), TMPDIR=how.folder_of(seat))
+def _prepare(
+    channel: socket.socket, how: Confinement, order: dict[str, Any], programs: dict[str, Program]
+) -> None:
+    box.confine(how, order["fork"])
+    home = how.folder_of(order["fork"])
+    os.environ.update(HOME=home, TMPDIR=home)
     if order["touch"]:
         programs["notebook"].touch()
     wire.say(channel, {"did": "prepare"})
 
 
 def _run(channel: socket.socket, folder: str, programs: dict[str, Program]) -> None:
-    received = _next_order(channel)
-    order = received.message
-    claims, content = received.descriptors
-    channel.close()  # The supervisor has nothing to hear from a student's program.
-    job = json.loads(wire.taken_over(content))["job"] | order["extras"]
-    apply_grant(Grant(**order["grant"]))
-    programs[order["program"]].run(job, _sender(claims), folder)
-    os._exit(0)
-
-
-def _next_order(channel: socket.socket) -> wire.Received:
     received = wire.hear(channel)
     if not received.data:
         os._exit(0)  # Not needed any more.
-    return received
+    order = received.message
+    claims, content = received.descriptors
+    job = json.loads(wire.taken_over(content))["job"] | order["extras"]
+    apply_grant(Grant(**order["grant"]))
+    programs[order["program"]].run(job, _sender(claims), folder)
+    channel.send(FINISHED)
+    channel.recv(1)  # Until it has been seen what we have used: no longer to be told once we are gone.
+    os._exit(0)
 
 
 def _sender(claims: int) -> Send:
@@ -92,4 +98,4 @@ def _report_failure(channel: socket.socket) -> None:
     try:
         wire.say(channel, {"failed": traceback.format_exc()[-8000:]})
     except (OSError, ValueError):
-        return  # Closed: the job had begun.
+        return

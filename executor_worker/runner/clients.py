@@ -12,6 +12,7 @@ from executor_worker.runner.loop import Loop
 from executor_worker.runner.orders import BadRequest, Hello, Order, read_request
 
 REQUEST_SECONDS = 5.0
+LEAVE_SECONDS = 5.0  # For who has been told everything to hang up.
 READ_BYTES = 1 << 18
 
 
@@ -33,6 +34,7 @@ class Client:
         self._owner = owner
         self._received = bytearray()
         self._has_asked = False
+        self._has_been_told = False
         self._is_open = True
         connection.setblocking(False)
         self._deadline = loop.after(REQUEST_SECONDS, lambda: self.fail("no request came"))
@@ -44,8 +46,13 @@ class Client:
             self._connection.send(wire.framed(fact), socket.MSG_NOSIGNAL)
 
     def tell_last(self, fact: dict[str, Any]) -> None:
+        """Then it is for the other side to close: it may still be busy with sending."""
         self.tell(fact)
-        self.close()
+        self._has_been_told = True
+        self._deadline.cancel()
+        self._deadline = self._loop.after(LEAVE_SECONDS, self.close)
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_WR)
 
     def fail(self, reason: str) -> None:
         self.tell_last({"event": "failed", "reason": reason})
@@ -111,5 +118,8 @@ class Client:
     def _hung_up(self) -> None:
         """Stop listening, but not telling: who closes only its sending half wants to hear the last facts."""
         self._loop.forget(self._connection)
-        self._deadline.cancel()
-        self._owner.client_hung_up(self)
+        if self._has_been_told:
+            self.close()
+        else:
+            self._deadline.cancel()
+            self._owner.client_hung_up(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -81,9 +82,8 @@ class Pool:
         return None
 
     def hand_out(self, seat: Seat, run: Run) -> None:
-        """The child has its job now, and nothing more to say to us."""
+        """The child has its job now. From here on it is the student's, and one thing is left for us to hear."""
         seat.run = run
-        self._hang_up(seat)
 
     def refill(self) -> None:
         """Make children now if nobody runs or somebody waits for one; else when it has been quiet for a moment."""
@@ -96,7 +96,9 @@ class Pool:
             if waiting and self.count(State.BUSY) and quiet_for < QUIET_SECONDS:
                 self._refill_later(QUIET_SECONDS - quiet_for)
                 return
-            self._have_born(seat, self._source)
+            # Where there is pressure a child warms itself in the run: somebody waits, and it is less work in all.
+            is_pressed = not self.count(State.READY) and bool(self.count(State.BUSY) or self._is_wanted)
+            self._have_born(seat, self._source, touch=not is_pressed)
             waiting += 1
 
     def ended(self, message: Message) -> None:
@@ -135,33 +137,40 @@ class Pool:
 
     # Births -------------------------------------------------------------------------------------------
 
-    def _have_born(self, seat: Seat, source: WarmProcess) -> None:
+    def _have_born(self, seat: Seat, source: WarmProcess, touch: bool) -> None:
         ours, theirs = wire.pair()
-        with theirs:
-            seat.take(source, ours)
-            self._loop.watch(ours, lambda: self._hear(seat))
-            source.fork(seat.number, theirs.fileno())
+        given = [theirs.detach(), *([seat.group.open_entrance()] if seat.group is not None else [])]
+        seat.take(source, ours)
+        self._loop.watch(ours, lambda: self._hear(seat))
+        try:
+            source.fork(seat.number, touch, given)
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
         seat.deadline = self._loop.after(START_SECONDS, seat.kill)
 
     def _hear(self, seat: Seat) -> None:
+        if seat.run is not None:
+            self._hear_program(seat, seat.run)
+            return
         received = wire.hear(seat.channel)
         if not received.data:
             self._loop.forget(seat.channel)  # How it ended is told by its parent.
             return
         match received.message:
             case {"did": "begin"}:
-                self._admit(seat, received.pid or 0)
+                seat.pid = received.pid or 0
             case {"did": "prepare"}:
                 self._welcome(seat)
             case {"failed": reason}:
                 log.event("child_failed", "ERROR", seat=seat.number, reason=reason)
 
-    def _admit(self, seat: Seat, pid: int) -> None:
-        seat.pid = pid
-        if seat.group is not None:
-            seat.group.admit(pid)
-        # Somebody who waits is served sooner by a child that warms itself in the run.
-        wire.say(seat.channel, {"touch": not self._is_wanted})
+    def _hear_program(self, seat: Seat, run: Run) -> None:
+        """Whatever it says, it says that it is finished. Without room for descriptors: those it sends are dropped."""
+        if seat.channel.recv(1):
+            run.finished()
+        self._hang_up(seat)  # Also when it has closed its end, or died: its parent tells how.
+        self._owner.seats_have_changed()
 
     def _welcome(self, seat: Seat) -> None:
         if seat.deadline is not None:

@@ -47,7 +47,7 @@ class Supervisor:
     def __init__(self, door: Door, slots: int, hows: Sequence[Confinement], groups: Groups | None) -> None:
         self._door = door
         self._slots = slots
-        self._seats = 2 * slots  # For as many who run, as many who wait.
+        self._seats = 3 * slots  # For as many who run, as many who wait, and as many whom the kernel is taking apart.
         self._hows = deque(hows)
         self._groups = groups
         self._loop = Loop()

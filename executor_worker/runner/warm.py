@@ -52,8 +52,9 @@ class WarmProcess:
     def is_warm(self) -> bool:
         return bool(self.facts)
 
-    def fork(self, seat: int, channel: int) -> None:
-        wire.say(self._channel, {"fork": seat}, [channel])
+    def fork(self, seat: int, touch: bool, descriptors: list[int]) -> None:
+        """A child for this seat; the descriptors are its channel and, if there is one, its group's entrance."""
+        wire.say(self._channel, {"fork": seat, "touch": touch}, descriptors)
 
     def let_go(self) -> None:
         """It ends when it hears nothing more from us, and in a namespace of its own all its children with it."""

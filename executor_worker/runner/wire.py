@@ -55,7 +55,10 @@ def say(channel: socket.socket, message: Message, descriptors: Sequence[int] = (
 
 
 def hear(channel: socket.socket, most_bytes: int = LONGEST_MESSAGE) -> Received:
-    data, ancillary, _, _ = channel.recvmsg(most_bytes, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    try:
+        data, ancillary, _, _ = channel.recvmsg(most_bytes, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return Received(b"")  # The end, before all we sent was read.
     received = Received(data)
     for level, kind, content in ancillary:
         if level != socket.SOL_SOCKET:

@@ -118,31 +118,33 @@ class Nursery:
         received = wire.hear(self._channel)
         if not received.data:
             return False
-        seat = received.message["fork"]
+        order = received.message
+        channel, *entrance = received.descriptors
         try:
-            with socket.socket(fileno=received.descriptors.pop()) as theirs:
-                self._fork(theirs, seat)
+            self._fork(socket.socket(fileno=channel), entrance[0] if entrance else None, order)
         except OSError as error:
-            wire.say(self._channel, {"event": "unborn", "seat": seat, "reason": str(error)})
+            wire.say(self._channel, {"event": "unborn", "seat": order["fork"], "reason": str(error)})
+        finally:
+            received.close()
         return True
 
-    def _fork(self, channel: socket.socket, seat: int) -> None:
+    def _fork(self, channel: socket.socket, entrance: int | None, order: dict[str, Any]) -> None:
         pid = os.fork() if self._home is None else sealed_root.fork_into_own_process_namespace(self._home)
         if pid == 0:
-            child.live(channel, self._how, seat, self._programs)
-        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, seat))
+            child.live(channel, entrance, self._how, order, self._programs)
+        channel.detach()
+        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, order["fork"]))
 
     def _bury(self, descriptor: int, pid: int, seat: int) -> None:
         self._selector.unregister(descriptor)
         os.close(descriptor)
         _, status, used = os.wait4(pid, 0)
-        wire.say(
-            self._channel,
-            {
-                "event": "ended",
-                "seat": seat,
-                "status": status,
-                "cpu_us": round((used.ru_utime + used.ru_stime) * 1_000_000),
-                "most_resident_kib": used.ru_maxrss,
-            },
-        )
+        end = {
+            "event": "ended",
+            "seat": seat,
+            "status": status,
+            "cpu_us": round((used.ru_utime + used.ru_stime) * 1_000_000),
+            "most_resident_kib": used.ru_maxrss,
+        }
+        with suppress(BrokenPipeError):  # Nobody wants to know any more.
+            wire.say(self._channel, end)

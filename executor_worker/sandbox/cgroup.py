@@ -9,21 +9,10 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 PREFIX = "labs-runner-"
 MOUNTS = Path("/sys/fs/cgroup")
 MOST_THREADS = 64
-
-
-class Group(Protocol):
-    """The group of one seat: one program at a time."""
-
-    def admit(self, pid: int) -> None: ...
-    def begin_run(self, most_bytes: int) -> None: ...
-    def peak_bytes(self) -> int: ...
-    def was_out_of_memory(self) -> bool: ...
-    def remove(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -51,10 +40,13 @@ class MemoryGroup:
         self._kills_at_begin = 0
         folder.mkdir(exist_ok=True)
 
-    def admit(self, pid: int) -> None:
-        """Charge this process's memory here from now on, with no limit yet."""
+    def open_entrance(self) -> int:
+        """A descriptor: whoever writes `0` to it has its memory charged here from then on, with no limit yet.
+
+        For the process itself to do. The kernel takes its time over it, some 15 ms, and we have others to serve.
+        """
         self._write(self._files.limit, self._unlimited)
-        self._write("cgroup.procs", str(pid))
+        return os.open(self._folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
 
     def begin_run(self, most_bytes: int) -> None:
         """Allow this much on top of what is in use now, and forget what was used before."""
@@ -70,10 +62,6 @@ class MemoryGroup:
 
     def was_out_of_memory(self) -> bool:
         return self._kills() > self._kills_at_begin
-
-    def remove(self) -> None:
-        with contextlib.suppress(OSError):
-            self._folder.rmdir()
 
     def _kills(self) -> int:
         for line in self._read(self._files.events).splitlines():

@@ -60,6 +60,7 @@ def seal(readable: Iterable[str], users: Iterable[int]) -> None:
     _furnish(root, users)
     for folder in readable:
         _bind(folder, root)
+    _add_links(root)
     linux.set_mount_attributes(
         _BUILDING_SITE, linux.MOUNT_ATTR_RDONLY | linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV
     )
@@ -106,11 +107,6 @@ def _furnish(root: Path, users: Iterable[int]) -> None:
         (root / folder).mkdir()
     for device in _DEVICES:
         (root / device[1:]).touch()
-    for name in ("tmp", "var/tmp"):
-        (root / name).symlink_to(BOX)
-    for name in ("lib", "lib64", "bin"):
-        if os.path.islink(f"/{name}"):  # Systems that keep all of it in /usr.
-            (root / name).symlink_to(os.readlink(f"/{name}"))
     etc = root / "etc"
     (etc / "passwd").write_text("".join(f"student:x:{user}:{user}:student:{BOX}:/nowhere\n" for user in users))
     (etc / "group").write_text("".join(f"student:x:{user}:\n" for user in users))
@@ -118,10 +114,17 @@ def _furnish(root: Path, users: Iterable[int]) -> None:
     cache = Path("/etc/ld.so.cache")
     if cache.is_file():  # Where libraries lie that are not in the usual folders.
         (etc / "ld.so.cache").write_bytes(cache.read_bytes())
-    if sys.prefix != os.path.realpath(sys.prefix):
-        link = root / sys.prefix[1:]
+
+
+def _add_links(root: Path) -> None:
+    """Other names of what is there: /lib where all is kept in /usr, Python's own, and /tmp, which is the box."""
+    names = ("/lib", "/lib64", sys.prefix)
+    links = {name: os.path.realpath(name) for name in names if Path(name).resolve() != Path(name)}
+    for name, target in (links | {"/tmp": BOX, "/var/tmp": BOX}).items():
+        link = root / name[1:]
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(os.path.realpath(sys.prefix))
+        if not link.exists():  # The project may live below /tmp.
+            link.symlink_to(target)
 
 
 def _bind(folder: str, root: Path) -> None:

@@ -37,6 +37,18 @@ def resident_bytes(pid: int) -> int:
     return _memory_pages(pid)[1] * _PAGE
 
 
+def most_resident_kib(pid: int) -> int:
+    """The most that was resident at any time, what was shared with the parent included."""
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
+            for line in status.read(4096).splitlines():
+                if line.startswith(b"VmHWM:"):
+                    return int(line.split()[1])
+    except OSError as error:
+        raise Gone from error
+    raise Gone
+
+
 def _memory_pages(pid: int) -> tuple[int, int, int]:
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as statm:
