@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,13 @@ class RunningStack:
 
     def restart(self, part: str) -> None:
         self._supervisor().restart(part)
+
+    def wait_until_ready(self, seconds: float = 60) -> None:
+        """Until `./labs status` finds every part well, after a test was rough with one."""
+        deadline = time.monotonic() + seconds
+        while (told := labs("status", "--state", self.state)).returncode != 0:
+            assert time.monotonic() < deadline, told.stdout + told.stderr
+            time.sleep(0.2)
 
     def log(self, part: str) -> str:
         return (self.state / "log" / f"{part}.log").read_text(errors="replace")

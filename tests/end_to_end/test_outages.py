@@ -7,6 +7,13 @@ import time
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _well_again(stack):
+    """What one test broke must not fail the next."""
+    yield
+    stack.wait_until_ready()
+
+
 def test_broker_killed_submission_is_accepted_and_run_later(stack, newcomer):
     os.kill(stack.pid("rabbitmq"), signal.SIGKILL)
 
