@@ -59,6 +59,8 @@ function enter(user) {
   for (const form of document.forms) form.reset();
   if (!editor.value) editor.replace(recall("draft") || EXAMPLES[0].source);
   drawAll();
+  // Where a keyboard is at hand; elsewhere the screen's own would jump up and cover half of the page.
+  if (matchMedia("(hover: hover)").matches) byId("source").focus({ preventScroll: true });
   recent.load();
   loadPlatform();
 }

@@ -1,7 +1,5 @@
 /** Python, coloured word by word: enough to read by, not a parser. */
 
-import { h } from "./dom.js";
-
 const TOKENS = new RegExp(
   [
     /(?<comment>#[^\n]*)/,
@@ -28,17 +26,12 @@ const BUILTINS = new Set(
   ).split(" "),
 );
 
-/** The source as text and coloured spans, in order and complete. */
-export function* colourPython(source) {
-  let done = 0;
+/** Every word that has a colour, in order: `{ start, stop, kind }`. */
+export function* pythonWords(source) {
   for (const match of source.matchAll(TOKENS)) {
     const kind = kindOf(match.groups);
-    if (!kind) continue;
-    if (match.index > done) yield source.slice(done, match.index);
-    yield h("span", { class: `py-${kind}` }, match[0]);
-    done = match.index + match[0].length;
+    if (kind) yield { start: match.index, stop: match.index + match[0].length, kind };
   }
-  yield source.slice(done);
 }
 
 function kindOf({ comment, string, string2, decorator, number, word }) {

@@ -2,10 +2,12 @@
 
 import { request } from "./api.js";
 import { byId, h } from "./dom.js";
+import { isFinished } from "./follow.js";
 import { statusWord, toneOf } from "./result.js";
 import { duration, problemText, t, timeAgo } from "./words.js";
 
 const PAGE = 8;
+const ASK_AGAIN_MS = 3000;
 
 export class RecentRuns {
   #items = [];
@@ -14,6 +16,7 @@ export class RecentRuns {
   #problem = null;
   #shownId = null;
   #onOpen;
+  #timer = null;
 
   /** @param {(id: number) => void} onOpen */
   constructor(onOpen) {
@@ -51,6 +54,7 @@ export class RecentRuns {
   }
 
   clear() {
+    clearTimeout(this.#timer);
     this.#items = [];
     this.#cursor = null;
     this.#shownId = null;
@@ -58,6 +62,22 @@ export class RecentRuns {
 
   draw() {
     byId("recent").replaceChildren(...this.#rows());
+    clearTimeout(this.#timer);
+    // The one on show is followed anyway; of the others we ask, now and then, as long as one is under way.
+    if (this.#items.some((item) => item.id !== this.#shownId && !isFinished(item))) {
+      this.#timer = setTimeout(() => this.#update(), ASK_AGAIN_MS);
+    }
+  }
+
+  async #update() {
+    try {
+      const { data } = await request("GET", `/api/submissions?limit=${PAGE}`);
+      const fresh = new Map(data.items.map((item) => [item.id, item]));
+      this.#items = this.#items.map((item) => fresh.get(item.id) ?? item);
+    } catch {
+      // Only a convenience: the next round asks again.
+    }
+    this.draw();
   }
 
   #rows() {

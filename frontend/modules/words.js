@@ -25,6 +25,7 @@ const en = {
   pitchErrors: "An error takes you to its line.",
   pitchHistory: "Everything you ran stays in your list.",
 
+  writeAndRun: "Write and run",
   yourCode: "Your code",
   example: "Example",
   exampleChoose: "Choose…",
@@ -136,6 +137,7 @@ const ru = {
   pitchErrors: "Ошибка сразу приводит на свою строку.",
   pitchHistory: "Всё, что вы запускали, остаётся в списке.",
 
+  writeAndRun: "Написать и запустить",
   yourCode: "Ваш код",
   example: "Пример",
   exampleChoose: "Выберите…",
