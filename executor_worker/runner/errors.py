@@ -7,10 +7,12 @@ import linecache
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 MOST_MESSAGE = 10_000
 MOST_TRACEBACK = 20_000
+DEEPEST_TRACEBACK = 2_000  # Python's own recursion limit is 1000; a program can raise it.
 
 NO_PROCESSES = "A program may not start other processes here; threads and asyncio work."
 NO_NETWORK = "There is no network here; a program can only use the data it brings along."
@@ -34,7 +36,7 @@ class Teller:
             return {"type": type_name(error), "message": words or "", "line": None, "traceback": None}
 
     def _tell(self, error: BaseException, words: str | None) -> dict[str, Any]:
-        told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+        told = traceback.TracebackException(type(error), error, _traceback_of(error), compact=True)
         raised_in = told.stack[-1].filename if told.stack else ""
         self._keep_own_frames(told)
         line = next((frame.lineno for frame in reversed(told.stack) if frame.filename == self._filename), None)
@@ -118,6 +120,31 @@ def _hint(error: BaseException, raised_in: str) -> str | None:
     if "/urllib/" in raised_in or raised_in.endswith(("/socket.py", "/ssl.py", "/http/client.py")):
         return NO_NETWORK
     return None
+
+
+def shorten(error: BaseException | None) -> None:
+    """Leave out the middle of a very deep traceback: to tell it would take more memory than the program has left."""
+    if error is None:
+        return
+    first = trace = _traceback_of(error)
+    depth = 0
+    while trace is not None:
+        trace, depth = trace.tb_next, depth + 1
+    if depth > DEEPEST_TRACEBACK:
+        head, tail = _after(first, DEEPEST_TRACEBACK // 2), _after(first, depth - DEEPEST_TRACEBACK // 2)
+        head.tb_next = tail
+
+
+def _after(trace: Any, steps: int) -> Any:
+    for _ in range(steps):
+        trace = trace.tb_next
+    return trace
+
+
+def _traceback_of(error: BaseException) -> TracebackType | None:
+    """Of the error itself, whatever its class makes of the attribute."""
+    found: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
+    return found
 
 
 def is_a(error: BaseException | None, kind: type[BaseException]) -> bool:

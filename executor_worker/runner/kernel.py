@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from json import loads
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any
 
 from marimo._ast.app_config import _AppConfig
@@ -59,6 +60,7 @@ from marimo._schemas.serialization import NotebookSerialization, SetupCell, Unpa
 from marimo._session.model import SessionMode
 
 from executor_worker.runner.cells import Cell, Ending, Listener, Problem, Program
+from executor_worker.runner.errors import shorten
 from executor_worker.runner.fresh_python import allow_recursion
 from executor_worker.runner.script import ScriptCode, names_in, run_in_one_step
 
@@ -368,6 +370,10 @@ class Session:
         return cell.cell_id in self._unsettled
 
 
+# Of address space, held while a cell runs and let go when it ends, so that there is room to tell its MemoryError in.
+RESERVE_BYTES = 4 << 20
+
+
 class _Executor(DefaultExecutor):
     """Runs one cell as marimo does, and remembers what it raised."""
 
@@ -379,10 +385,13 @@ class _Executor(DefaultExecutor):
 
     async def execute_cell_async(self, cell: Any, glbls: Any) -> Any:
         allow_recursion()
+        reserve = mmap(-1, RESERVE_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS)
         try:
             return await super().execute_cell_async(cell, glbls)
         except MarimoRuntimeException as wrapped:
+            reserve.close()
             self.raised[cell.cell_id] = wrapped.__cause__ or wrapped
+            shorten(wrapped.__cause__)
             raise
         except asyncio.CancelledError:
             raise
@@ -390,6 +399,7 @@ class _Executor(DefaultExecutor):
             self.raised[cell.cell_id] = odd
             raise
         finally:
+            reserve.close()
             allow_recursion()  # What follows needs some, however little the program has left itself.
             if self._at_exit is not None:
                 self._at_exit()

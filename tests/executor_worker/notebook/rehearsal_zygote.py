@@ -1,7 +1,7 @@
 """A zygote without walls, for the tests of the notebook runner: forks a child per job, as the real one does.
 
 Runs under the notebooks' own Python. One JSON request a line on stdin, one JSON answer a line on stdout.
-Limits on the size of files and on descriptors are those of the sandbox; the sandbox itself is not here.
+Limits on memory, files and descriptors are those of the sandbox; the sandbox itself is not here.
 """
 
 import json
@@ -18,6 +18,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from executor_worker.runner import notebook
+
+MEMORY_BYTES = 256 << 20
 
 encode = json.JSONEncoder().encode  # Bound now: a student may put anything in json's place.
 
@@ -66,6 +68,9 @@ def be_the_child(request: dict[str, Any], claims: int, ready: int) -> None:
     notebook.touch()
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    memory = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
     def send(frame: dict[str, Any]) -> None:
         body = encode(frame).encode()

@@ -111,6 +111,25 @@ def test_error_made_to_confuse_is_told_as_an_error(runner: Runner, source: str) 
     assert told.account.done
 
 
+OUT_OF_MEMORY = {
+    "hoards": "print('before')\nhoard = []\nwhile True:\n    hoard.append(bytearray(1_000_000))",
+    "hoards_little_things": "print('before')\nhoard = []\nwhile True:\n    hoard.append(object())",
+    "asks_for_too_much": "print('before')\nbytearray(10**10)",
+    "recurses": "import sys\nsys.setrecursionlimit(10**9)\nprint('before')\ndef f():\n    return f()\nf()",
+}
+
+
+@pytest.mark.parametrize("source", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
+def test_program_without_memory_left_is_told_as_such(runner: Runner, source: str) -> None:
+    told = runner.run(source)
+
+    assert told.cell["status"] == "error"
+    assert told.cell["error"]["type"] in ("MemoryError", "SystemError")  # The latter is Python's own slip, deep down.
+    assert told.cell["error"]["line"] >= 2
+    assert told.stdout == "before\n"
+    assert told.account.done
+
+
 def test_alarm_that_rings_late_does_not_break_what_is_told(runner: Runner) -> None:
     told = runner.notebook(
         "import signal\n\ndef ring(*_):\n    raise TimeoutError\n\nsignal.signal(signal.SIGALRM, ring)\n"
