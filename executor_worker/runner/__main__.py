@@ -1,5 +1,6 @@
 """Start the runner: <notebook's python> -I executor_worker/runner/__main__.py --socket PATH --slots N
 
+SIGTERM stops it. SIGHUP has the libraries loaded anew, without a pause, when they were changed.
 Exit codes: 0 stopped when told to; 69 another runner is there; 70 it cannot work (the log says why);
 78 it would not be safe, or not be what was asked for: starting it again will not help.
 """
@@ -49,7 +50,7 @@ def _options() -> argparse.Namespace:
 def _forget_the_environment() -> None:
     """Start over without it, lest a password in it can be found in our memory."""
     if set(os.environ) - {*KEPT_ENVIRONMENT, "LC_CTYPE"}:
-        os.execve(sys.executable, [sys.executable, "-I", __file__, *sys.argv[1:]], KEPT_ENVIRONMENT)
+        os.execve(sys.executable, [sys.executable, "-I", __file__, *sys.argv[1:]], KEPT_ENVIRONMENT)  # noqa: S606
 
 
 if __name__ == "__main__":

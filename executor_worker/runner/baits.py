@@ -8,26 +8,31 @@ import shutil
 import socket
 import tempfile
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Self
+
+PREFIX = "labs-selftest-"
+PROJECT = str(Path(__file__))  # Any file of ours: where it can be read, so can the state that lies beside it.
 
 
 class Baits:
     """Laid out for as long as the self-test lasts. `caught` tells what was touched, as seen from outside."""
 
-    def __init__(self, folder: str | None = None) -> None:
-        """Below `folder`, or where temporary files go: best where everybody may go, so that only the sandbox forbids it."""
-        self._folder = folder
+    def __init__(self, otherwise: str) -> None:
+        """Laid where temporary files go, so that only the sandbox forbids to go there; failing that, in `otherwise`."""
+        self._otherwise = otherwise
         self._opened = ExitStack()
         self._listeners: dict[str, socket.socket] = {}
 
     def __enter__(self) -> Self:
-        folder = tempfile.mkdtemp(prefix="labs-selftest-", dir=self._folder)
+        folder = self._folder()
         self._opened.callback(shutil.rmtree, folder, ignore_errors=True)
-        os.chmod(folder, 0o755)
-        abstract = f"labs-selftest-{secrets.token_hex(8)}"
+        folder.chmod(0o755)
+        abstract = f"{PREFIX}{secrets.token_hex(8)}"
         self.description: dict[str, Any] = {
             "pid": os.getpid(),
             "secret": self._plant(folder),
+            "project": PROJECT,
             "port": self._listen_on_loopback(),
             "named_socket": self._listen(socket.SOCK_STREAM, f"{folder}/socket"),
             "named_datagrams": self._listen(socket.SOCK_DGRAM, f"{folder}/datagrams"),
@@ -43,12 +48,17 @@ class Baits:
         """The listeners somebody reached."""
         return [name for name, listener in self._listeners.items() if _has_visitors(listener)]
 
-    def _plant(self, folder: str) -> str:
-        path = os.path.join(folder, "secret")
-        with open(path, "w") as secret:
-            secret.write(secrets.token_hex(16))
-        os.chmod(path, 0o644)
-        return path
+    def _folder(self) -> Path:
+        try:
+            return Path(tempfile.mkdtemp(prefix=PREFIX))
+        except OSError:  # A container whose files are all read-only.
+            return Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._otherwise))
+
+    def _plant(self, folder: Path) -> str:
+        secret = folder / "secret"
+        secret.write_text(secrets.token_hex(16))
+        secret.chmod(0o644)
+        return str(secret)
 
     def _listen(self, kind: int, address: str) -> str:
         listener = self._open(f"unix {address!r}", socket.AF_UNIX, kind)
@@ -56,7 +66,7 @@ class Baits:
         if kind == socket.SOCK_STREAM:
             listener.listen()
         if not address.startswith("\0"):
-            os.chmod(address, 0o666)
+            Path(address).chmod(0o666)
         return address
 
     def _listen_on_loopback(self) -> int:

@@ -58,9 +58,7 @@ def _be_alone_with(channel: socket.socket, entrance: int | None) -> None:
     privileges.close_all_but(channel.fileno())
 
 
-def _prepare(
-    channel: socket.socket, how: Confinement, order: dict[str, Any], programs: dict[str, Program]
-) -> None:
+def _prepare(channel: socket.socket, how: Confinement, order: dict[str, Any], programs: dict[str, Program]) -> None:
     box.confine(how, order["fork"])
     home = how.folder_of(order["fork"])
     os.environ.update(HOME=home, TMPDIR=home)

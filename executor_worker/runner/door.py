@@ -6,6 +6,7 @@ import fcntl
 import os
 import socket
 from contextlib import suppress
+from pathlib import Path
 
 LONGEST_PATH = 100  # The kernel's own limit is 108, with the ending below.
 
@@ -38,15 +39,14 @@ class Door:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)
         fresh = f"{self.path}.new"
-        with suppress(FileNotFoundError):
-            os.unlink(fresh)
+        Path(fresh).unlink(missing_ok=True)
         before = os.umask(0o117)  # The worker shares our group; a program's user is in none.
         try:
             self._listener.bind(fresh)
         finally:
             os.umask(before)
         self._listener.listen(128)
-        os.rename(fresh, self.path)
+        Path(fresh).rename(self.path)
         return self._listener
 
     def let_in(self) -> socket.socket | None:
@@ -58,7 +58,6 @@ class Door:
 
     def close(self) -> None:
         if self._listener is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
+            Path(self.path).unlink(missing_ok=True)
             self._listener.close()
             self._listener = None

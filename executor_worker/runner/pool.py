@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from executor_worker.runner import log, wire
@@ -159,7 +160,7 @@ class Pool:
             return
         match received.message:
             case {"did": "begin"}:
-                seat.pid = received.pid or 0
+                self._recognize(seat, received.pid)
             case {"did": "prepare"}:
                 self._welcome(seat)
             case {"failed": reason}:
@@ -171,6 +172,10 @@ class Pool:
             run.finished()
         self._hang_up(seat)  # Also when it has closed its end, or died: its parent tells how.
         self._owner.seats_have_changed()
+
+    def _recognize(self, seat: Seat, pid: int | None) -> None:
+        with suppress(ProcessLookupError):  # Dead already; its parent will say so.
+            seat.occupy(pid or 0)
 
     def _welcome(self, seat: Seat) -> None:
         if seat.deadline is not None:

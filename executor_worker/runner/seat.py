@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,18 @@ class Seat:
         self.how = how
         self.group = group
         self.user = how.user_of(number)
-        self.clear()
+        self._be_empty()
 
     def clear(self) -> None:
+        """Nobody sits here any more."""
+        if self._process is not None:
+            os.close(self._process)
+        self._be_empty()
+
+    def _be_empty(self) -> None:
         self.state = State.EMPTY
         self.pid = 0
+        self._process: int | None = None  # A descriptor of it: a number could be somebody else's by now.
         self.parent: WarmProcess | None = None
         self.run: Run | None = None
         self.deadline: Timer | None = None
@@ -50,6 +58,11 @@ class Seat:
         if self._channel is None:
             raise OSError("there is no way to this child any more")
         return self._channel
+
+    def occupy(self, pid: int) -> None:
+        """Who it is that was born here."""
+        self.pid = pid
+        self._process = os.pidfd_open(pid)
 
     @property
     def has_channel(self) -> bool:
@@ -68,16 +81,15 @@ class Seat:
 
     def kill(self) -> None:
         """With it goes everything it was: it could start no other process."""
-        if not self.pid:
+        if self._process is None:
             return
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-        except PermissionError:
-            # Root without CAP_KILL, as in a container that has only what it needs.
-            with privileges.acting_as(self.user):
-                os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        with suppress(ProcessLookupError):
+            try:
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            except PermissionError:
+                # Root without CAP_KILL, as in a container that has only what it needs.
+                with privileges.acting_as(self.user):
+                    signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
     def acting(self, question: Callable[..., Any], *arguments: Any) -> Any:
         """Ask about the box with the rights of the program whose box it is, and no others."""

@@ -13,6 +13,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from executor_worker.sandbox import linux
@@ -63,13 +64,18 @@ def read_a_secret(bait: Bait) -> str:
         return f"a file outside the box could be read: {secret.read(20)!r}"
 
 
+def read_the_project(bait: Bait) -> str:
+    with open(bait["project"]) as ours:
+        return f"the project could be read, and its state may lie beside it: {ours.read(20)!r}"
+
+
 def read_an_environment(bait: Bait) -> str:
     with open(f"/proc/{bait['pid']}/environ", "rb") as environment:
         return f"the environment of another process could be read ({len(environment.read())} bytes)"
 
 
 def write_into_the_library(bait: Bait) -> str:
-    with open(os.path.join(sys.prefix, "planted"), "w"):
+    with open(Path(sys.prefix, "planted"), "w"):
         return "a file could be planted beside the Python that all programs use"
 
 
@@ -176,7 +182,7 @@ def share_too_much_memory(bait: Bait) -> str:
 
 
 def write_too_long_a_file(bait: Bait) -> str:
-    with open(os.path.join(bait["box"], "long"), "wb", buffering=0) as file:
+    with open(Path(bait["box"], "long"), "wb", buffering=0) as file:
         block = bytes(1 << 20)
         for _ in range(2 * FILE_BYTES // len(block)):
             if file.write(block) < len(block):
@@ -186,7 +192,7 @@ def write_too_long_a_file(bait: Bait) -> str:
 
 def fill_the_box(bait: Bait) -> str:
     for number in range(BOX_BYTES // FILE_BYTES + 1):
-        with open(os.path.join(bait["box"], f"full-{number}"), "wb", buffering=0) as file:
+        with open(Path(bait["box"], f"full-{number}"), "wb", buffering=0) as file:
             if file.write(bytes(FILE_BYTES)) < FILE_BYTES:
                 raise OSError
     return f"more than {BOX_BYTES} bytes could be written into the box"
@@ -196,7 +202,7 @@ def open_too_many_files(bait: Bait) -> str:
     opened = []
     try:
         for _ in range(2 * OPEN_FILES):
-            opened.append(os.open("/dev/null", os.O_RDONLY))  # noqa: PERF401 - those opened so far must be closed.
+            opened.append(os.open("/dev/null", os.O_RDONLY))
     finally:
         for descriptor in opened:
             os.close(descriptor)
@@ -210,6 +216,7 @@ def raise_a_limit(bait: Bait) -> str:
 
 ATTACKS: tuple[Attack, ...] = (
     read_a_secret,
+    read_the_project,
     read_an_environment,
     write_into_the_library,
     signal_another_process,

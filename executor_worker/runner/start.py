@@ -12,7 +12,7 @@ from executor_worker.runner import log
 from executor_worker.runner.door import Door, Occupied
 from executor_worker.runner.supervisor import UNSAFE, Supervisor
 from executor_worker.sandbox import cgroup, folders, landlock, library, linux, privileges
-from executor_worker.sandbox.box import Confinement
+from executor_worker.sandbox.box import FIRST_USER, LAST_USER, Confinement
 
 OCCUPIED = 69
 _NEEDED_BY_LIBRARIES = ("/etc/ld.so.cache",)
@@ -28,7 +28,7 @@ def supervise(options: Namespace) -> int:
         linux.numbers_known()
         privileges.hide_memory()
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # Whoever is left behind is buried by us.
-        door = Door(os.path.abspath(options.socket))
+        door = Door(str(Path(options.socket).absolute()))
         hows = ways_to_confine(options.isolation, options.box_dir or _usual_boxes(door.path))
     except Occupied as error:
         log.event("runner_cannot_start", "CRITICAL", reason=str(error))
@@ -42,20 +42,19 @@ def supervise(options: Namespace) -> int:
 def ways_to_confine(isolation: str, boxes: str) -> list[Confinement]:
     """The ways that were asked for and may work here, the best first. Raises Unsafe when there is none."""
     readable = library.library_folders(never=str(Path(__file__).parents[2]))
-    own_users = privileges.can_become_others()
+    own_users = privileges.can_become(range(FIRST_USER, LAST_USER + 1))
     if isolation == "none":
         return [Confinement("none", False, boxes, readable)]
     ways = []
     if isolation in ("auto", "namespaces"):
-        is_root = os.geteuid() == 0
-        may_mount = privileges.has_capability(privileges.CAP_SYS_ADMIN)
-        if not is_root or (may_mount and own_users):
-            # An ordinary user makes a user namespace, and in it there is only that user.
-            ways.append(Confinement("namespaces", is_root, boxes, readable))
+        if own_users and privileges.has_capability(privileges.CAP_SYS_ADMIN):
+            ways.append(Confinement("namespaces", True, boxes, readable))
+        elif not privileges.is_root_of_the_system():
+            ways.append(Confinement("namespaces", False, boxes, readable))
     if isolation in ("auto", "processes"):
         why_not = _why_no_processes(own_users, readable)
         if why_not is None:
-            kept = (*readable, *_NEEDED_BY_LIBRARIES, os.path.join(boxes, folders.CONFIGURATION))
+            kept = (*readable, *_NEEDED_BY_LIBRARIES, str(Path(boxes, folders.CONFIGURATION)))
             ways.append(Confinement("processes", own_users, boxes, kept))
         elif not ways:
             raise Unsafe(why_not)
@@ -82,4 +81,11 @@ def _why_no_processes(own_users: bool, readable: tuple[str, ...]) -> str | None:
 def _usual_boxes(path: str) -> str:
     """The same at each start, so that what a killed runner left is found and cleared."""
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-    return os.path.join(tempfile.gettempdir(), f"labs-runner-{os.geteuid()}-{name}")
+    return str(_usual_folder(path) / f"labs-runner-{os.geteuid()}-{name}")
+
+
+def _usual_folder(path: str) -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:  # A container whose files are all read-only.
+        return Path(path).parent

@@ -10,12 +10,15 @@ import os
 import signal
 import socket
 import time
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from executor_worker.runner import log
+from executor_worker.runner.baits import Baits
 from executor_worker.runner.clients import Client
 from executor_worker.runner.door import Door
 from executor_worker.runner.loop import Loop
@@ -64,9 +67,13 @@ class Supervisor:
     def run(self) -> int:
         """The exit code, when all is over."""
         self._on_signals()
-        self._begin()
-        self._loop.after(LOOK_SECONDS, self._look)
-        self._loop.run()
+        try:
+            self._begin()
+            self._loop.after(LOOK_SECONDS, self._look)
+            self._loop.run()
+        except Exception:  # noqa: BLE001 - whatever it is, no program may go on without us.
+            log.event("runner_failed", "CRITICAL", reason=traceback.format_exc())
+            self._exit_code = FAILED
         self._close()
         return self._exit_code
 
@@ -92,11 +99,12 @@ class Supervisor:
             self._coming = WarmProcess(self._loop, self._hows[0], self._seats + 1, self)
 
     def warm(self, process: WarmProcess) -> None:
-        log.event("runner_warm", pid=process.pid, seconds=round(time.monotonic() - process.started_at, 2))
+        log.event("runner_warm", seconds=round(time.monotonic() - process.started_at, 2))
         if self._hows[0].isolation == "none":
             self._adopt(process)
             return
-        self._trial = Trial(self._loop, self._hows[0], self._seats, process, self._judge)
+        beside = str(Path(self._door.path).parent)
+        self._trial = Trial(self._loop, self._hows[0], self._seats, process, self._judge, Baits(beside))
 
     def _judge(self, came_through: list[str]) -> None:
         self._trial = None
@@ -284,7 +292,7 @@ class Supervisor:
         hear, tell = socket.socketpair()
         for end in (hear, tell):
             end.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
         self._signal_ends = (hear, tell)
@@ -295,6 +303,8 @@ class Supervisor:
         if numbers & {signal.SIGTERM, signal.SIGINT}:
             log.event("runner_stopping", running=len(self._runs))
             self._stop(STOPPED)
+        if signal.SIGHUP in numbers:
+            self._warm_another()  # For an operator who has changed what programs may import.
         if signal.SIGCHLD in numbers:
             _bury_warm_processes()
 

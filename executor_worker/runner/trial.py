@@ -25,13 +25,15 @@ OnVerdict = Callable[[list[str]], None]
 class Trial:
     """One child, one run. `on_verdict` gets what came through; an empty list is a pass."""
 
-    def __init__(self, loop: Loop, how: Confinement, seat: int, process: WarmProcess, on_verdict: OnVerdict) -> None:
+    def __init__(
+        self, loop: Loop, how: Confinement, seat: int, process: WarmProcess, on_verdict: OnVerdict, baits: Baits
+    ) -> None:
         self.pool = Pool(loop, how, [seat], 1, None, self)
         self._loop = loop
         self._how = how
         self._on_verdict = on_verdict
         self._is_over = False
-        self._baits = Baits()
+        self._baits = baits
         self._baits.__enter__()
         self._hear_from, self._claims = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.pool.draw_from(process)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from executor_worker.runner import wire
 from executor_worker.runner.loop import Loop, Timer
+from executor_worker.sandbox import folders
 from executor_worker.sandbox.box import Confinement
 from executor_worker.sandbox.sealed_root import BOX
 
@@ -43,7 +46,8 @@ class WarmProcess:
         self._is_over = False
         self._channel, theirs = wire.pair()
         with theirs:
-            self.pid = _start(theirs.fileno(), how)
+            _start(theirs.fileno(), how)
+        self._process: int | None = None  # A descriptor of it, once it is where it will stay.
         wire.say(self._channel, {"how": asdict(how), "seats": seats})
         loop.watch(self._channel, self._hear)
         self._deadline: Timer = loop.after(WARM_UP_SECONDS, self._is_late)
@@ -57,7 +61,7 @@ class WarmProcess:
         wire.say(self._channel, {"fork": seat, "touch": touch}, descriptors)
 
     def let_go(self) -> None:
-        """It ends when it hears nothing more from us, and in a namespace of its own all its children with it."""
+        """It ends, and with it whatever children it still has."""
         self._end("let go", tell=False)
 
     def _hear(self) -> None:
@@ -67,6 +71,7 @@ class WarmProcess:
             return
         message = received.message
         tell: dict[str, Callable[[], None]] = {
+            "entered": lambda: self._recognize(received.pid),
             "ready": lambda: self._become_warm(message),
             "refused": lambda: self._end(message["reason"], is_refused=True),
             "failed": lambda: self._end(message["reason"]),
@@ -74,6 +79,10 @@ class WarmProcess:
             "ended": lambda: self._owner.ended(self, message),
         }
         tell[message["event"]]()
+
+    def _recognize(self, pid: int | None) -> None:
+        with suppress(ProcessLookupError):  # Dead already; we will hear the end.
+            self._process = os.pidfd_open(pid or 0)
 
     def _become_warm(self, message: Message) -> None:
         self._deadline.cancel()
@@ -90,28 +99,32 @@ class WarmProcess:
         self._deadline.cancel()
         self._loop.forget(self._channel)
         self._channel.close()
+        if self._process is not None:
+            with suppress(ProcessLookupError):  # It may be deep in some library, and not hear that we hung up.
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            os.close(self._process)
         if tell:
             self._owner.cold(self, reason, is_refused)
 
 
-def _start(channel: int, how: Confinement) -> int:
+def _start(channel: int, how: Confinement) -> None:
     arguments = [sys.executable, "-s", "-P", "-B", MAIN, "--warm-process"]
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
         (os.POSIX_SPAWN_DUP2, channel, CHANNEL_DESCRIPTOR),
     ]
-    return os.posix_spawn(sys.executable, arguments, _environment(how), file_actions=actions, setsid=True)
+    os.posix_spawn(sys.executable, arguments, _environment(how), file_actions=actions, setsid=True)
 
 
 def _environment(how: Confinement) -> dict[str, str]:
     """All a program's environment holds. Not -I, which would pass over PYTHONHASHSEED; -s and -P are the rest of it."""
     is_sealed = how.isolation == "namespaces"
-    home = BOX if is_sealed else os.path.join(how.boxes, "warm")
+    home = BOX if is_sealed else str(Path(how.boxes, folders.WARM))
     return {
         "HOME": home,
         "TMPDIR": home,
-        "XDG_CONFIG_HOME": "/config" if is_sealed else os.path.join(how.boxes, "config"),
+        "XDG_CONFIG_HOME": "/config" if is_sealed else str(Path(how.boxes, folders.CONFIGURATION)),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PATH": "/usr/bin:/bin",

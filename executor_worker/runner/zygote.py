@@ -34,6 +34,7 @@ def main(channel: socket.socket) -> None:
     except OSError as error:
         wire.say(channel, {"event": "refused", "reason": str(error)})
         return
+    wire.say(channel, {"event": "entered"})  # Only now are we the process we will be; the kernel tells our number.
     try:
         warm = _warm_up(how, outside)
     except Exception:  # noqa: BLE001 - whatever it is, the supervisor has to say it.
@@ -57,7 +58,7 @@ def _enter(how: box.Confinement, seats: int) -> Outside:
     """Into the namespaces, if so it shall be."""
     is_sealed = how.isolation == "namespaces"
     if is_sealed:
-        sealed_root.enter_namespaces()
+        sealed_root.enter_namespaces(None if how.has_own_users else how.user_of(0))
     outside = Outside(
         threads=os.open("/proc/self/task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
         process_namespace=os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if is_sealed else None,
@@ -73,7 +74,7 @@ def _warm_up(how: box.Confinement, outside: Outside) -> dict[str, Any]:
 
     os.chdir(os.environ["HOME"])
     notebook.warm_up()
-    if len(os.listdir(outside.threads)) > 1:
+    if len(os.listdir(outside.threads)) > 1:  # noqa: PTH208 - an open folder, not a path.
         raise RuntimeError(
             "a library has started threads; a fork would take none of them along, but all of their locks"
         )

@@ -13,6 +13,7 @@ from executor_worker.sandbox.limits import apply_standing_limits
 Isolation = Literal["namespaces", "processes", "none"]
 
 FIRST_USER = 64_100  # Seat 0's. Nobody else has these numbers, least of all `nobody`, whom everybody uses.
+LAST_USER = 64_299
 THREAD_STACK_BYTES = 2 << 20  # Of the memory a program may use; the default of 8 MiB would be four times as dear.
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
@@ -27,7 +28,10 @@ class Confinement:
     readable: tuple[str, ...]
 
     def user_of(self, seat: int) -> int:
-        return FIRST_USER + seat if self.has_own_users else os.geteuid()
+        if self.has_own_users:
+            return FIRST_USER + seat
+        # In a user namespace of its own, everybody's user can have the name we like.
+        return FIRST_USER if self.isolation == "namespaces" else os.geteuid()
 
     def folder_of(self, seat: int) -> str:
         return sealed_root.BOX if self.isolation == "namespaces" else folders.folder_of(self.boxes, seat)

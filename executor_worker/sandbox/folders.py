@@ -10,6 +10,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from executor_worker.sandbox.privileges import acting_as
 
@@ -19,7 +20,7 @@ DEEPEST_FOLDER = 50  # Each level keeps a descriptor of the one who looks.
 
 
 def folder_of(boxes: str, seat: int) -> str:
-    return os.path.join(boxes, f"seat-{seat}")
+    return str(Path(boxes, f"seat-{seat}"))
 
 
 def prepare(boxes: str, users: Iterable[int]) -> None:
@@ -30,14 +31,14 @@ def prepare(boxes: str, users: Iterable[int]) -> None:
     """
     _make(boxes, 0o700)
     for name, mode in ((CONFIGURATION, 0o755), (WARM, 0o700)):
-        _make(os.path.join(boxes, name), mode)
-    os.chmod(boxes, 0o1733)
+        _make(str(Path(boxes, name)), mode)
+    Path(boxes).chmod(0o1733)
     try:
         for seat, user in enumerate(users):
             with acting_as(user):
                 _make(folder_of(boxes, seat), 0o700)
     finally:
-        os.chmod(boxes, 0o711)
+        Path(boxes).chmod(0o711)
 
 
 def remove(boxes: str, users: Iterable[int]) -> None:
@@ -47,9 +48,9 @@ def remove(boxes: str, users: Iterable[int]) -> None:
             box = folder_of(boxes, seat)
             with acting_as(user):
                 make_empty(box)
-            os.rmdir(box)
+            Path(box).rmdir()
         make_empty(boxes)
-        os.rmdir(boxes)
+        Path(boxes).rmdir()
 
 
 def make_empty(path: str) -> None:
@@ -61,12 +62,12 @@ def make_empty(path: str) -> None:
 
 def _make(path: str, mode: int) -> None:
     """Only for paths whose parent no program can write: what is there cannot change under us."""
-    with suppress(FileExistsError):
-        os.mkdir(path, mode)
-    there = os.lstat(path)
+    folder = Path(path)
+    folder.mkdir(mode, exist_ok=True)
+    there = folder.lstat()
     if there.st_uid != os.geteuid() or not stat.S_ISDIR(there.st_mode):
         raise PermissionError(f"{path} is not a folder of ours")
-    os.chmod(path, mode)
+    folder.chmod(mode)
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def empty(box: int) -> None:
                 os.unlink(name, dir_fd=box)
                 continue
             with _folder(name, box) as inner:
-                for child in os.listdir(inner):
+                for child in os.listdir(inner):  # noqa: PTH208 - an open folder.
                     _open_up(child, inner)  # A folder has to be writable to be moved.
                     os.rename(child, f".{unique}-{moved}", src_dir_fd=inner, dst_dir_fd=box)
                     moved += 1

@@ -29,7 +29,7 @@ def library_folders(never: str) -> tuple[str, ...]:
         *_shared_object_folders(),
         *_DATA,
     }
-    found = {os.path.realpath(path) for path in wanted if os.path.isdir(path)} - {os.path.realpath(never)}
+    found = {os.path.realpath(path) for path in wanted if Path(path).is_dir()} - {os.path.realpath(never)}
     return without_nested(found)
 
 
@@ -50,7 +50,7 @@ def _shared_object_folders() -> set[str]:
         for line in maps:
             path = line[73:].strip()
             if ".so" in path and path.startswith("/"):
-                folders.add(os.path.dirname(path))
+                folders.add(str(Path(path).parent))
     return {folder for folder in folders if os.path.realpath(folder) not in _WHOLE_SYSTEM}
 
 

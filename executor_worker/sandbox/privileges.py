@@ -16,9 +16,21 @@ def has_capability(number: int) -> bool:
     return bool(linux.effective_capabilities() >> number & 1)
 
 
-def can_become_others() -> bool:
-    """Whether each program can be given a user of its own."""
-    return os.geteuid() == 0 and has_capability(CAP_SETUID) and has_capability(CAP_SETGID)
+def can_become(users: range) -> bool:
+    """Whether each program can be given one of these users for its own."""
+    may = os.geteuid() == 0 and has_capability(CAP_SETUID) and has_capability(CAP_SETGID)
+    return may and any(users.start >= first and users.stop <= first + count for first, count in _known_users())
+
+
+def is_root_of_the_system() -> bool:
+    """Not only of a container without privileges, where root is some ordinary user outside."""
+    return os.geteuid() == 0 and _known_users() == [(0, 2**32 - 1)]
+
+
+def _known_users() -> list[tuple[int, int]]:
+    """The users that exist in our user namespace, as ranges: first, and how many."""
+    with open("/proc/self/uid_map") as ranges:
+        return [(int(first), int(count)) for first, _, count in map(str.split, ranges)]
 
 
 def keep_capabilities(*numbers: int) -> None:

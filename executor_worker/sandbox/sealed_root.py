@@ -29,27 +29,28 @@ _CAPABILITIES = (
 )
 
 
-def enter_namespaces() -> None:
-    """Leave the system's namespaces, and go on as the first process of a new one.
+def enter_namespaces(user: int | None) -> None:
+    """Leave the system's namespaces, and go on as the first process of new ones.
 
-    The process that calls this ends: its child goes on. Raises OSError where the system does not allow it.
+    In a user namespace, as `user`, unless that is None. The process that calls this ends: its child goes on.
+    Raises OSError where the system does not allow it.
     """
     flags = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET
-    if privileges.has_capability(privileges.CAP_SYS_ADMIN):
+    if user is None:
         linux.unshare(flags)
     else:
-        user, group = os.geteuid(), os.getegid()
+        outside = os.geteuid(), os.getegid()
         linux.unshare(flags | linux.CLONE_NEWUSER)
-        _map_only(user, group)
+        _map_only(outside, user)
     if os.fork():
         os._exit(0)
 
 
-def _map_only(user: int, group: int) -> None:
-    """In the new user namespace there is one user, who is who we are outside."""
+def _map_only(outside: tuple[int, int], inside: int) -> None:
+    """In the new user namespace there is one user, and it is not root."""
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    Path("/proc/self/uid_map").write_text(f"{inside} {outside[0]} 1")
+    Path("/proc/self/gid_map").write_text(f"{inside} {outside[1]} 1")
 
 
 def seal(readable: Iterable[str], users: Iterable[int]) -> None:
@@ -120,7 +121,8 @@ def _add_links(root: Path) -> None:
     """Other names of what is there: /lib where all is kept in /usr, Python's own, and /tmp, which is the box."""
     names = ("/lib", "/lib64", sys.prefix)
     links = {name: os.path.realpath(name) for name in names if Path(name).resolve() != Path(name)}
-    for name, target in (links | {"/tmp": BOX, "/var/tmp": BOX}).items():
+    links |= {"/tmp": BOX, "/var/tmp": BOX}  # noqa: S108 - whoever uses these means a place of one's own.
+    for name, target in links.items():
         link = root / name[1:]
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():  # The project may live below /tmp.
