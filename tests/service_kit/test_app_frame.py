@@ -81,7 +81,7 @@ def client(app):
 
 
 def token(**changes):
-    claims = {"sub": "7", "iat": int(time.time()), "exp": int(time.time()) + 60, "jti": "j", "sid": "s"}
+    claims = {"sub": "7", "iat": int(time.time()), "exp": int(time.time()) + 3600, "jti": "j", "sid": "s"}
     claims |= {"type": "access", "role": "student"} | changes
     claims = {name: value for name, value in claims.items() if value is not None}
     return {"Authorization": "Bearer " + pyjwt.encode(claims, SIGNING_KEY, algorithm="HS256")}
