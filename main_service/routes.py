@@ -61,13 +61,13 @@ def submit_code(order: Order) -> Any:
     author_id = get_user_id_from_request()
     earlier = find_replay(author_id, order, _idempotency_key())
     if earlier is not None:
-        return earlier, _headers_of(earlier, replay=True)
+        return earlier, _new(earlier, replay=True)
     submission = record_submission(author_id, order, _idempotency_key())
     db.session.flush()  # The message needs submission.id. What fails up to the commit leaves neither row nor message.
     job = job_for(submission)
     db.session.commit()  # The row is the promise now: 202 holds even with the broker down.
     announce(submission, job)
-    return submission, _headers_of(submission)
+    return submission, _new(submission)
 
 
 @main_bp.route("/submissions", methods=["GET"])
@@ -93,9 +93,9 @@ def get_submission(submission_id: int) -> Any:
     begin_reading(db.session)
     glance = glance_at(submission_id, caller)
     if request.if_none_match.contains_weak(str(glance.rev)):
-        return _not_modified(glance.rev)
+        return Response(status=304, headers=_cached(glance.rev))
     submission = load_whole(submission_id)
-    return submission, _headers_of(submission)
+    return submission, _cached(submission.rev)
 
 
 @main_bp.route(f"{_ONE}/cancel", methods=["POST"])
@@ -107,7 +107,7 @@ def cancel_submission(submission_id: int) -> Any:
     glance_at(submission_id, get_caller_from_request())
     cancel(submission_id)
     submission = load_whole(submission_id)
-    return submission, _headers_of(submission)
+    return submission, _cached(submission.rev)
 
 
 @main_bp.route(f"{_ONE}/rerun", methods=["POST"], parameters=[_idempotency_key_header])
@@ -121,13 +121,13 @@ def rerun_submission(submission_id: int) -> Any:
     order = order_again(load_whole(submission_id))
     earlier = find_replay(caller.user_id, order, _idempotency_key())
     if earlier is not None:
-        return earlier, _headers_of(earlier, replay=True)
+        return earlier, _new(earlier, replay=True)
     submission = record_submission(caller.user_id, order, _idempotency_key())
     db.session.flush()  # As in submit_code.
     job = job_for(submission)
     db.session.commit()
     announce(submission, job)
-    return submission, _headers_of(submission)
+    return submission, _new(submission)
 
 
 @main_bp.route("/languages", methods=["GET"])
@@ -154,17 +154,12 @@ def _idempotency_key() -> str | None:
     return key
 
 
-def _headers_of(submission: Submission, *, replay: bool = False) -> dict[str, str]:
-    headers = _cache_headers(submission.rev)
-    headers["Location"] = url_for("main.get_submission", submission_id=submission.id)
-    if replay:
-        headers["Idempotent-Replay"] = "true"
-    return headers
+def _new(submission: Submission, *, replay: bool = False) -> dict[str, str]:
+    """The headers that go with a submission just taken in, or found again under its key."""
+    headers = _cached(submission.rev) | {"Location": url_for("main.get_submission", submission_id=submission.id)}
+    return headers | {"Idempotent-Replay": "true"} if replay else headers
 
 
-def _not_modified(rev: int) -> Response:
-    return Response(status=304, headers=_cache_headers(rev))
-
-
-def _cache_headers(rev: int) -> dict[str, str]:
+def _cached(rev: int) -> dict[str, str]:
+    """A browser may keep the answer, and asks each time whether it still holds."""
     return {"ETag": f'"{rev}"', "Cache-Control": "private, no-cache"}

@@ -20,7 +20,7 @@ from main_service.config import current_config
 from main_service.extensions import db
 from main_service.models import Submission, is_status, job_key
 from main_service.rabbitmq_producer import JobRefused, QueueUnavailable, current_producer
-from main_service.submissions.languages import available_languages
+from main_service.submissions.languages import available_languages, is_available
 from service_kit.errors import Conflict, PayloadTooLarge, TooManyRequests, Unavailable, Unprocessable
 from service_kit.messages import SubmissionJob, SubmissionStatus
 from service_kit.request_id import current_request_id
@@ -167,9 +167,8 @@ def _check_size(order: Order) -> None:
 
 
 def _check_language(language: str) -> None:
-    available = available_languages()
-    if language not in available:
-        listed = ", ".join(available) or "none just now"
+    if not is_available(language):
+        listed = ", ".join(available_languages()) or "none just now"
         raise Unprocessable(
             "language_unavailable",
             f"This language cannot be run. Available: {listed}.",

@@ -36,7 +36,6 @@ def list_languages() -> list[Language]:
     announcements = db.session.execute(select(WorkerAnnouncement).order_by(WorkerAnnouncement.seen_at)).scalars().all()
     if not announcements:
         return [PYTHON]
-    fresh_since = datetime.now(UTC) - FRESH_FOR
     found = {
         entry["id"]: Language(
             id=entry["id"],
@@ -44,7 +43,7 @@ def list_languages() -> list[Language]:
             version=entry["version"],
             template=entry["template"],
             packages=entry["packages"],
-            available=announcement.seen_at >= fresh_since,
+            available=_is_fresh(announcement),
         )
         for announcement in announcements
         for entry in announcement.languages
@@ -54,6 +53,16 @@ def list_languages() -> list[Language]:
 
 def available_languages() -> list[str]:
     return [language.id for language in list_languages() if language.available]
+
+
+def is_available(language_id: str) -> bool:
+    """Whether it may be chosen. Every submission asks: the latest announcement nearly always has the answer."""
+    latest = db.session.execute(
+        select(WorkerAnnouncement).order_by(WorkerAnnouncement.seen_at.desc()).limit(1)
+    ).scalar_one_or_none()
+    if latest is not None and _is_fresh(latest) and language_id in {entry["id"] for entry in latest.languages}:
+        return True
+    return language_id in available_languages()
 
 
 def note_worker(worker_id: str, said: dict[str, Any]) -> None:
@@ -66,3 +75,7 @@ def forget_old_workers() -> None:
     """Every restart of a worker may bring a new id; those not heard of for a month are gone for good."""
     db.session.execute(delete(WorkerAnnouncement).where(WorkerAnnouncement.seen_at < datetime.now(UTC) - KEPT_FOR))
     db.session.commit()
+
+
+def _is_fresh(announcement: WorkerAnnouncement) -> bool:
+    return announcement.seen_at >= datetime.now(UTC) - FRESH_FOR
