@@ -57,7 +57,7 @@ def about_cell(problem: Problem, program: Program) -> Complaint:
     cell = program.cell(problem.cell_id)
     if problem.kind in ("syntax", "unparsable") and problem.error is not None:
         return {**_about_unreadable(cell, problem.error, program.filename), "type": problem.kind, "cell_id": cell.id}
-    return complaint(_KINDS[problem.kind], _SAYINGS[problem.kind](problem, cell, program), cell.line, cell_id=cell.id)
+    return complaint(problem.kind, _SAYINGS[problem.kind](problem, cell, program), cell.line, cell_id=cell.id)
 
 
 def place_of(cell: Cell) -> str:
@@ -159,4 +159,3 @@ _SAYINGS = {
     "syntax": _say_other,
     "unparsable": _say_other,
 }
-_KINDS = {kind: kind for kind in _SAYINGS}

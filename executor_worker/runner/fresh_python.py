@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +31,6 @@ _STARTS_A_PROCESS = (
     *("fork", "forkpty", "posix_spawn", "posix_spawnp", "system"),
     *("execv", "execve", "execl", "execle", "execlp", "execlpe", "execvp", "execvpe"),
 )
-
 
 _is_prepared = False
 
@@ -74,9 +74,10 @@ def end() -> None:
 
 def wait_for_threads(seconds: float) -> None:
     """Give threads that a notebook left behind the time to finish, but not for ever."""
+    deadline = time.monotonic() + seconds
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(seconds)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _forget_the_zygote() -> None:

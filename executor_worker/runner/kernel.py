@@ -90,21 +90,32 @@ class Foreign(Exception):
     """The file is no marimo notebook."""
 
 
+class Unreadable(Exception):
+    """It is one, but marimo cannot make sense of it. The text is marimo's."""
+
+
 def read_python_notebook(source: str) -> tuple[list[Cell], dict[str, Any]]:
     """The cells of a notebook in a .py file, without running any of it, and the options of its app.
 
-    As in marimo, code outside the cells is no part of the notebook. Raises Foreign. Lines are not known yet.
+    As in marimo, code outside the cells is no part of the notebook. A cell's line is only about right yet.
+    Raises Foreign and Unreadable.
     """
     try:
         notebook = parse_notebook(source)
     except MarimoFileError:  # It imports marimo, but makes no App.
         raise Foreign from None
+    except Exception as error:
+        raise Unreadable(str(error)) from error
     return _cells_of(notebook)
 
 
 def read_markdown_notebook(source: str) -> tuple[list[Cell], dict[str, Any]]:
     """The same of a notebook in a .md file."""
-    cells, options = _cells_of(MarimoConvert.from_md(source).ir)
+    try:
+        notebook = MarimoConvert.from_md(source).ir
+    except Exception as error:
+        raise Unreadable(str(error)) from error
+    cells, options = _cells_of(notebook)
     return cells, _AppConfig.sanitize(options)
 
 

@@ -21,8 +21,7 @@ from executor_worker.runner.complaints import Invalid, about_source, complaint
 from executor_worker.runner.script import compile_script
 
 MOST_CELLS = 1000  # What the worker takes.
-
-_MARKDOWN_NOTEBOOK = re.compile(r"\A\s*---\n(?:.*\n)*?marimo-version:.*\n(?:.*\n)*?---\n")
+_NAMES_MARIMO = re.compile(r"marimo-version\s*:").match
 
 
 def read_program(source: str, filename: str) -> Program:
@@ -30,9 +29,18 @@ def read_program(source: str, filename: str) -> Program:
     source = source.removeprefix("\ufeff")  # Some editors' mark at the start of a file, which Python skips too.
     if not source.strip():
         raise Invalid(complaint("empty", "There is no code to run: the file is empty."))
-    if _MARKDOWN_NOTEBOOK.match(source):
-        return _notebook(source, filename, *kernel.read_markdown_notebook(source))
-    return _notebook_or_script(source, filename)
+    try:
+        if _is_markdown_notebook(source):
+            return _notebook(source, filename, *kernel.read_markdown_notebook(source))
+        return _notebook_or_script(source, filename)
+    except kernel.Unreadable as error:
+        raise Invalid(complaint("unreadable", f"marimo cannot read this notebook: {error}")) from None
+
+
+def _is_markdown_notebook(source: str) -> bool:
+    """Whether it begins with a block between dashes that names marimo's version. Python never does."""
+    opening, *rest = _lines(source.lstrip())
+    return opening == "---" and "---" in rest and any(_NAMES_MARIMO(line) for line in rest[: rest.index("---")])
 
 
 def _notebook_or_script(source: str, filename: str) -> Program:
@@ -82,17 +90,19 @@ def _notebook(source: str, filename: str, cells: list[Cell], app_options: dict[s
 def _placed(cells: list[Cell], source: str) -> list[Cell]:
     """The cells with the place of their code in the file.
 
-    marimo tells a line too, but not the same one for every kind of cell, and counts from where it has cut
-    blank lines away. The text itself is the surest guide: cells stand in the file in their order.
+    marimo tells a line too, but it is the decorator's, the def's or the first of the code, by kind of cell, and
+    counted from where blank lines at the start were cut away. So from there we look for the code itself.
     """
-    lines = [line.strip() for line in _lines(source)]
     raw = _lines(source)
+    lines = [line.strip() for line in raw]
+    cut_away = next(number for number, line in enumerate(lines) if line)
     after = 0
     placed = []
     for cell in cells:
         wanted = [line.strip() for line in _lines(cell.code)]
         first = next((number for number, text in enumerate(wanted) if text), None)
-        found = None if first is None else _find(wanted[first : first + 3], lines, after)
+        told = max(after, cut_away + cell.line - 1)
+        found = None if first is None else _find(wanted[first : first + 3], lines, told, after)
         if found is None or first is None:
             placed.append(replace(cell, line=max(cell.line + 1, after + 1)))
             continue
@@ -104,12 +114,16 @@ def _placed(cells: list[Cell], source: str) -> list[Cell]:
     return placed
 
 
-def _find(wanted: list[str], lines: list[str], after: int) -> int | None:
-    """The first place where these lines stand together; failing that, where the first stands within a line."""
-    for place in range(after, len(lines) - len(wanted) + 1):
-        if lines[place : place + len(wanted)] == wanted:
-            return place
-    return next((place for place in range(after, len(lines)) if wanted[0] in lines[place]), None)
+def _find(wanted: list[str], lines: list[str], *starts: int) -> int | None:
+    """The first place, from one of the starts on, where these lines stand together.
+
+    Failing that, where the first of them stands within a line.
+    """
+    for start in starts:
+        for place in range(start, len(lines) - len(wanted) + 1):
+            if lines[place : place + len(wanted)] == wanted:
+                return place
+    return next((place for place in range(starts[0], len(lines)) if wanted[0] in lines[place]), None)
 
 
 def _lines(text: str) -> list[str]:

@@ -116,10 +116,10 @@ class Recorder:
         record.may_change = ending.may_change
         if is_a(ending.error, SystemExit):
             self._conclude_exit(record, cast(SystemExit, ending.error))
-        elif ending.error is not None or ending.words is not None:
-            record.error = self._tell_error(ending)
         elif ending.how == "interrupted":
             record.error = complaint("interrupted", "This cell was interrupted.", record.cell.line)
+        elif ending.error is not None or ending.words is not None:
+            record.error = self._tell_error(ending)
 
     def _conclude_exit(self, record: _Record, error: SystemExit) -> None:
         """sys.exit() says "I am done", and is no failure; sys.exit(1) says the opposite, as to a shell."""

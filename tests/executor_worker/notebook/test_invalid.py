@@ -27,6 +27,7 @@ UNREADABLE = [
     ("deep_sum", "x = " + "+".join(["1"] * 100_000) + "\n", "syntax", "nested too deeply", None),
     ("ipynb", '{"cells": [], "nbformat": 4}', "jupyter", "Convert it first", None),
     ("notebook_syntax", notebook_source("x = 1", "y = = x"), "syntax", "Line 12: Invalid syntax", 12),
+    ("class_as_cell", f"{HEADER}\n@app.cell\nclass A:\n    pass\n", "unreadable", "cannot be used on classes", None),
     ("surrogate", "x = '\ud800'\n", "syntax", "lone surrogates", None),
 ]
 

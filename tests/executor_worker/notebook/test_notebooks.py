@@ -190,6 +190,16 @@ def test_blank_lines_before_the_notebook_do_not_move_its_lines(runner: Runner) -
     assert told.cell["error"]["line"] == 9
 
 
+def test_cell_is_found_even_where_other_text_looks_like_it(runner: Runner) -> None:
+    told = runner.run(
+        "import marimo\napp = marimo.App()\nx = 1\n\n\n@app.cell\ndef _():\n    x = 1\n    return (x,)\n\n\n"
+        "@app.cell\ndef _(): y = 2; return\n\n\n@app.cell\ndef _():\n\n    # a comment first\n    1 / 0\n"
+    )
+
+    assert [cell["line"] for cell in told.cells] == [8, 13, 18]  # A cell begins with its blank lines.
+    assert told.cells[2]["error"]["line"] == 20
+
+
 def test_cell_that_sets_state_runs_its_readers_again_and_is_told_once(runner: Runner) -> None:
     told = runner.notebook(
         "import marimo as mo\nget, set_ = mo.state(1)",
