@@ -52,7 +52,8 @@ class Config:
             health_bind=env.text("HEALTH_BIND", ""),
             max_source_bytes=env.number("MAX_SOURCE_BYTES", 262_144, low=1, high=8 * 2**20),
             max_stdin_bytes=env.number("MAX_STDIN_BYTES", 65_536, high=8 * 2**20),
-            max_result_bytes=env.number("MAX_RESULT_BYTES", 8 * 2**20, low=2**16, high=2**28),
+            # A worker takes 8 MiB from a program, and JSON may spell each of its letters three times as long.
+            max_result_bytes=env.number("MAX_RESULT_BYTES", 32 * 2**20, low=2**16, high=2**28),
             max_waiting_per_user=env.number("MAX_WAITING_PER_USER", 100, low=1),
             max_unpublished=env.number("MAX_UNPUBLISHED", 20_000, low=1),
             run_limits=Limits(

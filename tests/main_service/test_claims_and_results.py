@@ -332,6 +332,17 @@ def test_a_result_larger_than_allowed_is_refused(make_app, student):
     assert worker.report(submission_id, stdout="x" * 60_000).status_code == 200
 
 
+def test_the_largest_result_a_worker_sends_is_stored(worker, student, submit, read):
+    submission_id = submit(student)
+    worker.claim(submission_id)
+    eight_mib = "ж" * (4 * 2**20)  # Six bytes each on the way, as Python's json spells it.
+
+    answer = worker.report(submission_id, cells=[CELL | {"outputs": [{"mimetype": "text/plain", "data": eight_mib}]}])
+
+    assert answer.status_code == 200
+    assert read(submission_id)["cells"][0]["outputs"][0]["data"] == eight_mib
+
+
 def test_a_newer_worker_may_say_more_than_we_know(worker, student, submit, read):
     submission_id = submit(student)
     worker.claim(submission_id)
