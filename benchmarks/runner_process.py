@@ -11,6 +11,7 @@ from types import TracebackType
 
 from executor_worker.errors import RunnerAway
 from executor_worker.runner_client import RunnerClient
+from local_stack.environments import notebook_python
 from service_kit.messages import Limits
 
 HELLO_NOTEBOOK = """import marimo
@@ -37,7 +38,7 @@ class RunnerProcess:
         folder.chmod(0o755)
         self._socket = folder / "runner.sock"
         self._command = [
-            str(root / ".venv-notebook" / "bin" / "python"),
+            str(notebook_python()),
             "-I",
             str(root / "executor_worker" / "runner" / "__main__.py"),
             "--socket",
