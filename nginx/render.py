@@ -75,7 +75,7 @@ class Settings:
     rate_login: Rate | None = Rate(20, "m", 20)
     rate_submit: Rate | None = Rate(5, "s", 60)
     rate_api: Rate | None = Rate(50, "s", 200)
-    max_body: str = "1m"
+    max_body: str = "2m"  # 256 KiB of source and 64 of input, each byte spelled \u0000 in JSON, and some.
     workers: int = 2
     worker_user: str | None = None  # Only root may name one; None: the workers are whoever starts nginx.
     trusted_proxies: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class Settings:
             rate_login=form.value("RATE_LOGIN", _rate, "20r/m:20"),
             rate_submit=form.value("RATE_SUBMIT", _rate, "5r/s:60"),
             rate_api=form.value("RATE_API", _rate, "50r/s:200"),
-            max_body=form.value("MAX_BODY", _size, "1m"),
+            max_body=form.value("MAX_BODY", _size, "2m"),
             workers=form.value("GATEWAY_WORKERS", _number(1, 64), "2"),
             worker_user=form.value("GATEWAY_USER", _worker_user, ""),
             trusted_proxies=form.value("TRUSTED_PROXIES", _networks, ""),

@@ -115,12 +115,13 @@ def test_unreadable_requests(gateway: Gateway, main: Upstream, request_text: byt
 
 
 def test_a_body_over_the_limit_is_413(gateway: Gateway, main: Upstream) -> None:
-    fits = gateway.post("/api/submissions", data=b"x" * 1024 * 1024)
-    too_large = gateway.post("/api/submissions", data=b"x" * (1024 * 1024 + 1))
-    unannounced = gateway.post("/api/submissions", data=iter([b"x" * 1024 * 1024, b"x"]))
+    most = 2 * 1024 * 1024
+    fits = gateway.post("/api/submissions", data=b"x" * most)
+    too_large = gateway.post("/api/submissions", data=b"x" * (most + 1))
+    unannounced = gateway.post("/api/submissions", data=iter([b"x" * most, b"x"]))
 
     assert [answer.status_code for answer in (fits, too_large, unannounced)] == [200, 413, 413]
-    assert too_large.json()["detail"] == "The request body is larger than 1m."
+    assert too_large.json()["detail"] == "The request body is larger than 2m."
     assert len(main.asked) == 1
 
 
