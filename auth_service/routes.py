@@ -11,7 +11,6 @@ from typing import Any
 from flask import Blueprint as PlainBlueprint
 from flask import Response, request
 from flask_jwt_extended import get_jwt_identity, jwt_required
-from flask_smorest import Blueprint
 
 from auth_service import sessions, tokens, transport
 from auth_service.accounts import change_password, change_profile, get_user, log_in, open_account
@@ -30,10 +29,10 @@ from auth_service.schemas import (
     TokensSchema,
     UserSchema,
 )
-from service_kit.app_frame import current_caller
+from service_kit.app_frame import ServiceBlueprint, current_caller
 from service_kit.claims import caller_from_claims, policy
 
-auth_bp = Blueprint("auth", __name__, url_prefix="/api/auth", description="Accounts, sessions and tokens.")
+auth_bp = ServiceBlueprint("auth", __name__, url_prefix="/api/auth", description="Accounts, sessions and tokens.")
 # Not in openapi.json: nobody outside can reach it.
 gateway_bp = PlainBlueprint("gateway", __name__, url_prefix="/internal")
 
