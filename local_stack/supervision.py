@@ -4,6 +4,7 @@ Its control socket is the one truth about whether a stack is up. Should supervis
 programs live on without a keeper: they still belong to its session, and are found and ended by that.
 """
 
+import contextlib
 import http.client
 import os
 import shlex
@@ -187,11 +188,22 @@ class Supervisor:
 
     @property
     def answers(self) -> bool:
+        """Whether it keeps a stack: not once it has begun to shut down."""
         try:
             self._call("getState", timeout=5)
         except (NotRunning, xmlrpc.client.Error):
             return False
         return True
+
+    @property
+    def is_gone(self) -> bool:
+        try:
+            self._call("getState", timeout=5)
+        except NotRunning:
+            return True
+        except xmlrpc.client.Fault:
+            pass  # It is shutting down, and says so.
+        return False
 
     def states(self) -> list[ProcessState]:
         """Every program, in the order of start. Raises NotRunning."""
@@ -223,10 +235,8 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """Begin to stop every program in reverse order, and then supervisord itself."""
-        try:
+        with contextlib.suppress(xmlrpc.client.Fault):  # It is shutting down already.
             self._call("shutdown")
-        except xmlrpc.client.Fault:
-            pass  # It is shutting down already.
 
 
 def launch(state: State) -> "subprocess.Popen[bytes]":
@@ -248,11 +258,11 @@ def launch(state: State) -> "subprocess.Popen[bytes]":
 
 def end(supervisor: Supervisor, keeper: processes.Identity | None, seconds: float = 90) -> bool:
     """Everything of this stack is gone when this returns. Whether there was anything to end."""
-    there_was = supervisor.answers
+    there_was = not supervisor.is_gone
     if there_was:
         supervisor.shutdown()
         deadline = time.monotonic() + seconds
-        while supervisor.answers and time.monotonic() < deadline:
+        while not supervisor.is_gone and time.monotonic() < deadline:
             time.sleep(0.1)
     if keeper is not None:
         there_was = _end_session(keeper) or there_was
