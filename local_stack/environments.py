@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ def notebook_environment() -> Path:
     """
     if os.geteuid() != 0 or is_open_to_others(CHECKOUT):
         return CHECKOUT / ".venv-notebook"
-    return Path("/var/lib/open-labs-share") / _name_for(CHECKOUT) / "venv-notebook"
+    return Path("/var/lib/open-labs-share") / f"notebook-{_name_for(CHECKOUT)}"
 
 
 def notebook_python() -> Path:
@@ -210,10 +209,3 @@ def _run(command: list[str | Path]) -> None:
 
 def _shown(path: Path) -> str:
     return str(path.relative_to(CHECKOUT)) if path.is_relative_to(CHECKOUT) else str(path)
-
-
-def forget_notebook_environment() -> None:
-    """Delete the students' environment where it lies outside the checkout."""
-    environment = notebook_environment()
-    if not environment.is_relative_to(CHECKOUT):
-        shutil.rmtree(environment.parent, ignore_errors=True)

@@ -51,6 +51,10 @@ class State:
         return self.home / "run"
 
     @property
+    def gateway(self) -> Path:
+        return self.run / "nginx"
+
+    @property
     def ports_file(self) -> Path:
         return self.run / "ports.json"
 

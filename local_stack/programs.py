@@ -119,7 +119,7 @@ class Stack:
             "AUTH_UPSTREAM": f"127.0.0.1:{self.ports.auth_service}",
             "MAIN_UPSTREAM": f"127.0.0.1:{self.ports.main_service}",
             "SITE_ROOT": str(CHECKOUT / "frontend"),
-            "RUN_DIR": str(self.state.run / "nginx"),
+            "RUN_DIR": str(self.state.gateway),
             "LOG_DIR": gateway.STANDARD_STREAMS,  # supervisor keeps and rotates it like the others'.
         }
 
@@ -219,7 +219,7 @@ class Stack:
         render: list[str | Path] = [environments.services_python(), "-I", CHECKOUT / "nginx" / "render.py"]
         return Program(
             "nginx",
-            [*render, "--out", self.state.run / "nginx" / "conf", "--start"],
+            [*render, "--out", self.state.gateway / "conf", "--start"],
             {"PATH": packages.search_path(), **self.gateway_environment()},
             problem=lambda: readiness.web(self.ports.gateway, "/api/languages"),
             stop_signal="QUIT",  # Answers under way are finished.

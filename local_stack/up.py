@@ -346,5 +346,7 @@ def _take_down(state: State) -> bool:
     record.forget_keeper(state)
     for leftover in ("supervisor.sock", "runner.sock", "supervisord.pid"):
         (state.run / leftover).unlink(missing_ok=True)
-    shutil.rmtree(state.run / "metrics", ignore_errors=True)
+    # The gateway's cache is keyed by access tokens; it goes with the gateway.
+    for folder in (state.run / "metrics", state.gateway, gateway.stage_of(state.gateway)):
+        shutil.rmtree(folder, ignore_errors=True)
     return there_was

@@ -152,13 +152,18 @@ def within_reach_of_workers(settings: Settings) -> Settings:
     """
     if settings.worker_user is None or (_open_to_others(settings.site_root) and _may_be_entered(settings.run_dir)):
         return settings
-    stage = _STAGE / f"labs-gateway-{hashlib.sha256(str(settings.run_dir).encode()).hexdigest()[:12]}"
+    stage = stage_of(settings.run_dir)
     site = stage / "site"
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(settings.site_root, site)
     for path in (stage, site, *site.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return replace(settings, site_root=site, run_dir=stage)
+
+
+def stage_of(run_dir: Path) -> Path:
+    """Where within_reach_of_workers() puts what a gateway with this run folder needs; its user's to delete."""
+    return _STAGE / f"labs-gateway-{hashlib.sha256(str(run_dir).encode()).hexdigest()[:12]}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ import requests
 from local_stack import ports, processes, record
 from local_stack.layout import State
 from local_stack.supervision import Supervisor
+from nginx import render
 from tests.stack import LABS, labs, start, user_environment
 
 pytestmark = pytest.mark.slow
@@ -198,6 +199,7 @@ def test_ctrl_c_takes_everything_down_and_down_is_well_twice(home):
     rest = foreground.communicate(timeout=60)[0]
 
     assert foreground.returncode == 130, rest
+    assert not render.stage_of(home / "run" / "nginx").exists()
     assert not [pid for pid in everybody if processes.Identity.of(pid)]
     assert labs("down", "--state", home).stdout == "Nothing was running.\n"
 
