@@ -15,10 +15,10 @@ import pytest
 
 from executor_worker.account import AccountReader
 from executor_worker.outcome import Account
-from local_stack.environments import notebook_python
+from local_stack import environments
 
 ROOT = Path(__file__).resolve().parents[3]
-NOTEBOOK_PYTHON = notebook_python()
+NOTEBOOK_PYTHON = environments.notebook_python()
 HEADER = "import marimo\n\napp = marimo.App()\n"
 
 
