@@ -1,0 +1,4 @@
+import time
+
+print("good night")
+time.sleep(3600)
