@@ -29,6 +29,7 @@ class PlatformStack:
 
     def __init__(self, root: Path, state: Path) -> None:
         self._labs = [str(root / "labs")]
+        self._folder = state
         self._state = ["--state", str(state)]
 
     def __enter__(self) -> PlatformStack:
