@@ -2,7 +2,7 @@ import json
 import os
 
 targets = json.loads(input())
-for pid in (*targets["pids"], 1, os.getppid(), "self"):
+for pid in {*targets["pids"], 1, os.getppid(), "self"} - {os.getpid()}:
     for name in ("environ", "cmdline", "maps", "mem", "root/etc/hostname", "fd", *(["cwd"] if pid != "self" else [])):
         path = f"/proc/{pid}/{name}"
         try:
