@@ -6,7 +6,7 @@ import { Editor } from "./modules/editor.js";
 import { EXAMPLES } from "./modules/examples.js";
 import { follow, isFinished } from "./modules/follow.js";
 import { RecentRuns } from "./modules/recent.js";
-import { drawNothingYet, drawResult, faultyLines, statusWord } from "./modules/result.js";
+import { drawNothingYet, drawResult, drawSending, faultyLines, statusWord } from "./modules/result.js";
 import { recall, remember } from "./modules/storage.js";
 import * as words from "./modules/words.js";
 
@@ -14,6 +14,7 @@ const { t } = words;
 const NOTABLE_PACKAGES = new Set(["marimo", "numpy", "pandas", "matplotlib", "altair"]);
 
 let shown = null; // The submission in the result's place.
+let sending = false; // The next one is on its way to the server.
 let trouble = false; // Asking for it fails just now.
 let following = new AbortController();
 let platform = { languages: [], limits: null };
@@ -142,15 +143,20 @@ async function run() {
   if (!editor.value.trim()) return say(byId("run-problem"), t("noCode"));
   const button = byId("run");
   if (button.disabled) return;
-  button.disabled = true;
+  button.disabled = sending = true;
   stopFollowing();
+  drawShown();
   try {
     const order = { source: editor.value, language: byId("language").value || "python" };
     if (byId("stdin").value) order.stdin = byId("stdin").value;
-    show(await submit(order), { announce: true });
+    const submission = await submit(order);
+    sending = false;
+    show(submission, { announce: true });
     if (narrow.matches) byId("result").scrollIntoView({ behavior: "smooth", block: "start" });
     watch(shown.id);
   } catch (problem) {
+    sending = false;
+    drawShown(); // What was there before.
     showRunProblem(problem);
   } finally {
     button.disabled = false;
@@ -254,7 +260,8 @@ function drawAll() {
 
 function drawShown() {
   const actions = { cancel, trouble, goToLine: (line) => editor.goTo(line) };
-  byId("result").replaceChildren(...(shown ? drawResult(shown, actions) : drawNothingYet()));
+  const drawn = sending ? drawSending() : shown ? drawResult(shown, actions) : drawNothingYet();
+  byId("result").replaceChildren(...drawn);
 }
 
 function drawExamples() {

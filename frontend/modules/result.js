@@ -23,9 +23,13 @@ export const statusWord = (status) => wordFor("status", status);
 
 /** Every line of the source an error points at. */
 export function faultyLines(submission) {
-  const errors = [submission.error, ...(submission.cells ?? []).map((cell) => cell.error)];
+  const failed = (submission.cells ?? []).filter(isAtFault);
+  const errors = [submission.error, ...failed.map((cell) => cell.error)];
   return errors.filter((error) => error?.line).map((error) => error.line);
 }
+
+/** Whether a cell's error is its own: one that was never reached only says why. */
+const isAtFault = ({ status }) => status === "error" || status === "interrupted";
 
 /**
  * @param {object} submission
@@ -34,7 +38,7 @@ export function faultyLines(submission) {
 export function drawResult(submission, actions) {
   const cells = submission.cells ?? [];
   const labels = new Map(cells.map((cell, index) => [cell.id, labelOf(cell, index, cells.length)]));
-  const ownError = submission.error && !cells.some((cell) => cell.error) ? submission.error : null;
+  const ownError = submission.error && !cells.some(isAtFault) ? submission.error : null;
   const showStreams = cells.every((cell) => !cell.console?.length);
   return [
     drawSummary(submission, actions),
@@ -57,6 +61,11 @@ export function drawNothingYet() {
   ];
 }
 
+/** What stands there between the press of the button and the server's answer. */
+export function drawSending() {
+  return [h("div", { class: "card summary waiting" }, drawStatus(t("submitting")))];
+}
+
 function drawSummary(submission, { cancel, trouble }) {
   const { status } = submission;
   const isNotebook = submission.cells?.length > 1;
@@ -72,7 +81,7 @@ function drawSummary(submission, { cancel, trouble }) {
     h(
       "div",
       { class: "summary-head" },
-      h("p", { class: "status" }, h("span", { class: "dot", "aria-hidden": "true" }), statusWord(status)),
+      drawStatus(statusWord(status)),
       !isFinished(submission) && h("button", { type: "button", class: "quiet", onclick: cancel }, t("cancel")),
     ),
     (trouble || about) && h("p", { class: "about" }, trouble ? t("connectionLost") : about),
@@ -85,6 +94,8 @@ function drawSummary(submission, { cancel, trouble }) {
       ),
   );
 }
+
+const drawStatus = (words) => h("p", { class: "status" }, h("span", { class: "dot", "aria-hidden": "true" }), words);
 
 /** The streams of a run whose cells tell nothing of them: it was killed, or never started. */
 function drawStreams({ stdout, stderr }) {
@@ -126,7 +137,7 @@ function drawCell(cell, label, actions) {
     ),
     outputs,
     cell.console?.length > 0 && drawConsole(cell.console),
-    cell.error && drawError(cell.error, actions),
+    cell.error && (isAtFault(cell) ? drawError(cell.error, actions) : h("p", { class: "hint" }, cell.error.message)),
     isSilent && cell.status === "ok" && h("p", { class: "hint" }, t("noOutput")),
     cell.code && h("details", {}, h("summary", {}, t("code")), h("pre", {}, cell.code)),
   );
@@ -143,7 +154,9 @@ function drawConsole(lines) {
 }
 
 function drawError(error, actions) {
-  const sentence = [error.type, error.message].filter(Boolean).join(": ");
+  // ZeroDivisionError is part of the sentence; our own words for kinds (syntax, cycle) are not.
+  const isException = /^[A-Z]/.test(error.type ?? "");
+  const sentence = isException ? [error.type, error.message].filter(Boolean).join(": ") : error.message || error.type;
   return h(
     "div",
     { class: "error" },

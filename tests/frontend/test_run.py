@@ -41,6 +41,24 @@ def test_waiting_asks_only_for_news(page: Page, platform: Platform) -> None:
     assert all(asked.header("If-None-Match") for asked in polls[1:])
 
 
+def test_the_press_of_the_button_shows_at_once(page: Page, platform: Platform) -> None:
+    run(page)
+    expect(page.locator(".status")).to_have_text("Completed")
+    page.route("**/api/submissions", lambda route: route.abort("connectionreset"))
+    page.evaluate(
+        """() => {
+             window.seen = [];
+             const note = () => seen.push(document.querySelector(".status").textContent);
+             new MutationObserver(note).observe(document.getElementById("result"), { childList: true });
+           }"""
+    )
+
+    page.locator("#run").click()
+
+    expect(page.locator("#run-problem")).to_contain_text("cannot be reached")
+    assert page.evaluate("window.seen") == ["Sending…", "Completed"]  # And what was there comes back.
+
+
 def test_control_enter_runs(page: Page, platform: Platform) -> None:
     page.get_by_label("Your code").fill("print(1)")
 
@@ -176,8 +194,23 @@ def test_a_program_that_cannot_run_says_where(page: Page, platform: Platform) ->
     run(page, "x = 1\nprint(\n")
 
     expect(page.locator(".status")).to_have_text("Cannot be run")
-    expect(page.locator("div.error")).to_contain_text("'(' was never closed")
+    expect(page.locator("div.error strong")).to_have_text("'(' was never closed")
     expect(page.locator(".line-numbers b")).to_have_text("2")
+
+
+def test_a_cell_that_was_not_reached_says_why_and_is_not_blamed(page: Page, platform: Platform) -> None:
+    why = "This cell did not run, because it needs the cell `a`."
+    cells = [
+        cell(id="a", status="error", error=error(line=1)),
+        cell(id="b", status="not_run", error={"type": "not-run", "message": why, "line": 2, "traceback": None}),
+    ]
+    platform.becomes = [submission(status="runtime_error", cells=cells)]
+
+    run(page, "a = 1 / 0\nb = a\n")
+
+    expect(page.locator("#cell-b .hint")).to_have_text(why)
+    expect(page.locator("div.error strong")).to_have_text(["ZeroDivisionError: division by zero"])
+    expect(page.locator(".line-numbers b")).to_have_text(["1"])
 
 
 def test_what_a_killed_program_printed_is_shown(page: Page, platform: Platform) -> None:
