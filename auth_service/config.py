@@ -124,7 +124,7 @@ class Config:
 
 
 def _read_database_url(env: Env) -> str:
-    text = env.text("DATABASE_URL_AUTH")
+    text = env.secret("DATABASE_URL_AUTH")
     if not text:
         return ""
     try:

@@ -9,7 +9,17 @@ from local_stack import environments, packages, screen
 from local_stack.errors import FAILED, Trouble
 from local_stack.layout import CHECKOUT
 
-CODE = ("service_kit", "auth_service", "main_service", "executor_worker", "nginx", "local_stack", "tests", "benchmarks")
+CODE = (
+    "service_kit",
+    "auth_service",
+    "main_service",
+    "executor_worker",
+    "nginx",
+    "docker",
+    "local_stack",
+    "tests",
+    "benchmarks",
+)
 
 
 def checks(pytest_arguments: list[str], *, fast: bool) -> list[tuple[str, list[str]]]:
