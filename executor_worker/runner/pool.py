@@ -120,6 +120,8 @@ class Pool:
 
     def orphaned(self, parent: WarmProcess) -> None:
         """The warm process died. Its children die with it, and nobody is left to say how."""
+        if self._source is parent:
+            self._source = None
         for seat in self.seats.values():
             if seat.parent is parent:
                 seat.kill()
@@ -143,12 +145,14 @@ class Pool:
         given = [theirs.detach(), *([seat.group.open_entrance()] if seat.group is not None else [])]
         seat.take(source, ours)
         self._loop.watch(ours, lambda: self._hear(seat))
+        seat.deadline = self._loop.after(START_SECONDS, seat.kill)
         try:
             source.fork(seat.number, touch, given)
+        except OSError as error:
+            self.unborn(seat.number, f"the warm process does not listen: {error}")
         finally:
             for descriptor in given:
                 os.close(descriptor)
-        seat.deadline = self._loop.after(START_SECONDS, seat.kill)
 
     def _hear(self, seat: Seat) -> None:
         if seat.run is not None:

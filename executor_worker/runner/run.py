@@ -46,6 +46,8 @@ class Run:
         Raises OSError or Gone when the child has died while it waited.
         """
         before = usage(self._seat.pid)
+        if not before.address_bytes:
+            raise Gone  # Dying: its memory is taken from it before anybody hears of its end.
         self._resident_before = before.resident_bytes
         if self._seat.group is not None:
             self._seat.group.begin_run(self._limits.memory_kib * 1024 + BEYOND_MEMORY_BYTES)

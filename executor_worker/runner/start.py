@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from argparse import Namespace
 from pathlib import Path
@@ -70,7 +71,7 @@ def _why_no_processes(own_users: bool, readable: tuple[str, ...]) -> str | None:
         if os.geteuid() == 0:
             return "a program would be root: give root CAP_SETUID and CAP_SETGID, or start the runner as another user"
         return None
-    if (closed := library.first_closed_to_others(readable)) is not None:
+    if (closed := library.first_closed_to_others((sys.prefix, *readable))) is not None:
         return (
             f"each program is a user of its own, and {closed} is closed to others, so none could read its library: "
             "put the project and its environments where everybody may read, or start the runner as an ordinary user"

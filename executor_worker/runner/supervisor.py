@@ -153,8 +153,10 @@ class Supervisor:
             self._stop(UNSAFE if is_refused else FAILED)
 
     def _look(self) -> None:
-        """Children of one process share its layout in memory: after a while, have another."""
+        """Now and then. Children of one process share its layout in memory: after a while, have another."""
         self._loop.after(LOOK_SECONDS, self._look)
+        if self._groups is not None:
+            self._groups.remove_leftovers()
         process = self._current
         if process is None or not process.runs:
             return
@@ -205,6 +207,8 @@ class Supervisor:
 
     def _open_door(self) -> None:
         self._loop.watch(self._door.open(), self._let_in)
+        if self._groups is not None:
+            self._groups.remove_leftovers()  # Once more: who was killed with us running may have taken a while to die.
         how = self._hows[0]
         log.event(
             "runner_listening",

@@ -86,6 +86,7 @@ class Groups:
 
     def __init__(self, version: str, own: Path, owner: int) -> None:
         self.version = version
+        self._own = own
         self._folder = own / f"{PREFIX}{owner}"
         self._folder.mkdir(exist_ok=True)
         if version == "v2":
@@ -102,6 +103,10 @@ class Groups:
 
     def remove(self) -> None:
         _remove_tree(self._folder)
+
+    def remove_leftovers(self) -> None:
+        """Remove the groups of runners that were killed before they could do it themselves."""
+        remove_leftovers(self._own)
 
 
 def _hand_down_controllers(own: Path, folder: Path, owner: int) -> None:
@@ -137,7 +142,6 @@ def open_groups(owner: int) -> Groups | None:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove the groups of runners that were killed before they could do it themselves."""
     for folder in parent.glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX)
         if not owner.isdigit() or not Path("/proc", owner).exists():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -162,13 +164,14 @@ class Runner:
         self.folder = Path(tempfile.mkdtemp(prefix="labs-runner-test-"))
         self.folder.chmod(0o777)
         self.path = str(self.folder / "runner.sock")
+        self.boxes = self.folder / "boxes"
         self._log_path = self.folder / "log"
-        self._command = [
+        self.command = [
             *prefix,
             str(root / PYTHON.relative_to(ROOT)),
             "-I",
             str(root / MAIN.relative_to(ROOT)),
-            *("--socket", self.path, "--slots", str(slots), *arguments),
+            *("--socket", self.path, "--slots", str(slots), "--box-dir", str(self.boxes), *arguments),
         ]
 
     def __enter__(self) -> Self:
@@ -181,12 +184,14 @@ class Runner:
 
     def start(self, **environment: str) -> None:
         with self._log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command,
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
+                self.command,
                 stderr=log,
                 env=environment,
                 cwd="/",
-                **({} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}),
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
             )
 
     def wait_until_listening(self) -> None:
@@ -199,10 +204,14 @@ class Runner:
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)  # Late: a failed test may want its log.
         return self.process.wait(20)
 
+    def text(self) -> str:
+        return self._log_path.read_text()
+
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log_path.read_text().splitlines()]
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.log() if line["message"] == name]
