@@ -70,11 +70,9 @@ class Stack:
     def keys(self) -> Path:
         return self.state.secrets / "jwt"
 
-    def database_url(self, service: str) -> str:
-        ours = f"sqlite:///{self.state.databases / f'{service}.sqlite3'}"
-        return self.settings.get(
-            {"auth_service": "DATABASE_URL_AUTH", "main_service": "DATABASE_URL_MAIN"}[service], ours
-        )
+    def own_database_url(self, service: str) -> str:
+        """The embedded database of a service, used where no other is given."""
+        return f"sqlite:///{self.state.databases / f'{service}.sqlite3'}"
 
     # Environments -----------------------------------------------------------------------------
 
@@ -83,20 +81,20 @@ class Stack:
             **self._common(),
             "JWT_KEYS_DIR": str(self.keys),
             **settings.chosen(self.settings, settings.AUTH_SERVICE),
-            "DATABASE_URL_AUTH": self.database_url("auth_service"),
             "PROMETHEUS_MULTIPROC_DIR": str(self._metrics("auth_service")),
             **self.secrets["SERVICE_TOKEN"],
             **self.secrets["PASSWORD_PEPPER"],
+            **self.secrets["DATABASE_URL_AUTH"],
         }
 
     def main_service_environment(self) -> dict[str, str]:
         return {
             **self._common(),
             **settings.chosen(self.settings, settings.MAIN_SERVICE),
-            "DATABASE_URL_MAIN": self.database_url("main_service"),
             "AUTH_SERVICE_URL": f"http://127.0.0.1:{self.ports.auth_service}",
             **self.secrets["SERVICE_TOKEN"],
             **self.secrets["AMQP_URL"],
+            **self.secrets["DATABASE_URL_MAIN"],
         }
 
     def executor_worker_environment(self) -> dict[str, str]:

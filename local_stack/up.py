@@ -135,11 +135,15 @@ def _check_settings(stack: Stack) -> None:
 
 
 def _secrets(stack: Stack) -> dict[str, Mapping[str, str]]:
-    amqp = stack.broker_node().url if stack.runs_its_broker else None
     keys = stack.settings.get("JWT_KEYS_DIR", str(stack.keys))
     _run_python("Making the signing key", ["-m", "auth_service.keys", keys])
+    ours = {
+        "AMQP_URL": stack.broker_node().url if stack.runs_its_broker else None,
+        "DATABASE_URL_AUTH": stack.own_database_url("auth_service"),
+        "DATABASE_URL_MAIN": stack.own_database_url("main_service"),
+    }
     return {
-        name: secret_files.reference(stack.state, stack.settings, name, ours=amqp if name == "AMQP_URL" else None)
+        name: secret_files.reference(stack.state, stack.settings, name, ours=ours.get(name))
         for name in settings.SECRETS
     }
 

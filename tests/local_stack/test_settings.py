@@ -64,9 +64,10 @@ def test_line_that_is_no_setting_is_named(line):
 def test_a_part_gets_its_own_settings_and_no_more():
     everything = dict.fromkeys(settings.KNOWN, "x")
 
-    assert "PASSWORD_PEPPER" not in settings.chosen(everything, settings.MAIN_SERVICE)
-    assert "DATABASE_URL_MAIN" not in settings.chosen(everything, settings.EXECUTOR_WORKER)
-    assert not set(settings.SECRETS) & set(settings.chosen(everything, settings.AUTH_SERVICE))
+    assert "COOKIE_SECURE" not in settings.chosen(everything, settings.MAIN_SERVICE)
+    assert "RUN_CPU_MS" not in settings.chosen(everything, settings.EXECUTOR_WORKER)
+    for names in (settings.AUTH_SERVICE, settings.MAIN_SERVICE, settings.EXECUTOR_WORKER, settings.GATEWAY):
+        assert not set(settings.SECRETS) & set(settings.chosen(everything, names))
 
 
 @pytest.mark.parametrize("service", ["auth_service", "main_service", "executor_worker"])

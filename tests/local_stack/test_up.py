@@ -175,6 +175,7 @@ def test_given_broker_and_databases_are_used(home, amqp_url, postgres_cluster):
     answer = requests.post(f"{running.url}/api/auth/register", json=who, timeout=10)
     assert answer.status_code == 201, answer.text
     assert list((home / "db").iterdir()) == []
+    assert not [path for path in (home / "run" / "bin").iterdir() if main in path.read_text()]
     assert not (home / "rabbitmq").exists() or list((home / "rabbitmq").iterdir()) == []
     assert labs("down", "--state", home).returncode == 0
     for name in ("auth", "main"):
