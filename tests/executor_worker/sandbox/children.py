@@ -28,20 +28,23 @@ def in_a_child(function: Callable[[], Any]) -> Ended:
     hear, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        answer: dict[str, Any] = {}
         try:
-            answer["returned"] = function()
-        except BaseException as error:  # noqa: BLE001 - told, whatever it is.
-            answer["raised"] = type(error).__name__
-            answer["why"] = traceback.format_exc()
-        os.write(tell, json.dumps(answer).encode())
-        os._exit(0)
+            os.write(tell, _answer_of(function))
+        finally:
+            os._exit(0)  # Whatever happens: a second pytest going on here would end the fixtures of the first.
     os.close(tell)
     with os.fdopen(hear, "rb") as heard:
         said = heard.read()
     _, status = os.waitpid(pid, 0)
     answer = json.loads(said) if said else {}
     return Ended(answer.get("returned"), answer.get("raised"), status)
+
+
+def _answer_of(function: Callable[[], Any]) -> bytes:
+    try:
+        return json.dumps({"returned": function()}).encode()
+    except BaseException as error:  # noqa: BLE001 - told, whatever it is.
+        return json.dumps({"raised": type(error).__name__, "why": traceback.format_exc()}).encode()
 
 
 def outcome_of(function: Callable[..., Any], *arguments: Any) -> str:
