@@ -38,6 +38,7 @@ from service_kit.request_id import HEADER, accept_request_id, current_request_id
 
 log = logging.getLogger(__name__)
 
+_PIECE_BYTES, _MOST_UNREAD_PIECES = 1 << 16, 64
 _PROBES = ("/livez", "/readyz", "/metrics")  # Asked every few seconds; not worth a line each.
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
@@ -280,7 +281,19 @@ def _refuse_foreign_body() -> None:
         raise UnsupportedMediaType(None, "Send JSON with the header Content-Type: application/json.")
 
 
+def _read_the_rest() -> None:
+    """Hear a refused request out: a connection closed on a gateway that is still sending takes our answer along.
+
+    The gateway bounds the body; should there be none, we listen no longer than to its usual bound.
+    """
+    for _ in range(_MOST_UNREAD_PIECES):
+        if not request.environ["wsgi.input"].read(_PIECE_BYTES):
+            return
+
+
 def _close_request(response: Response) -> Response:
+    if response.status_code >= 400 and request.method in _BODY_METHODS:
+        _read_the_rest()
     response.headers[HEADER] = current_request_id() or accept_request_id(None)
     route = request.url_rule.rule if request.url_rule else "unmatched"
     seconds = time.perf_counter() - g.get("started_at", time.perf_counter())

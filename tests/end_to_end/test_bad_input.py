@@ -66,6 +66,12 @@ def test_bad_token_is_401_and_never_more(stack, header):
     assert_problem(answer, 401)
 
 
+def test_refusal_arrives_although_the_body_was_never_wanted(stack):
+    for _ in range(10):
+        answer = requests.post(f"{stack.url}/api/submissions", json={"source": "x" * 1_500_000}, timeout=10)
+        assert_problem(answer, 401)
+
+
 def test_without_token_one_is_asked_to_log_in(stack):
     answer = requests.get(f"{stack.url}/api/submissions", timeout=10)
 
