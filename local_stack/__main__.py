@@ -1,6 +1,7 @@
 """The command line: `./labs COMMAND`. Each command is a function elsewhere; here is only how it is asked for."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return trouble.exit_code
+    except BrokenPipeError:  # Whoever read us has read enough: ./labs logs | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED

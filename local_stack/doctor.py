@@ -41,7 +41,10 @@ def _tools() -> tuple[list[tuple[str, ...]], bool]:
         _row("RabbitMQ", packages.RABBITMQ, "3.10 or newer, or AMQP_URL", _rabbitmq_version),
         _row("nginx", packages.NGINX, "1.18 or newer", _nginx_version),
         _row("PostgreSQL", packages.POSTGRESQL, "for ./labs test only", _postgres_version),
-        _row("Chromium", packages.CHROMIUM, "for ./labs test only", lambda: "yes"),
+        *(
+            _row(package.apt, package, "for ./labs test only", lambda: "yes")
+            for package in (packages.CHROMIUM, packages.LIBATOMIC, packages.CURL)
+        ),
         ("sudo", shutil.which("sudo") or "no", "only to install as a user", ""),
         ("environments", _environments(), "made by ./labs up", ""),
     ]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from local_stack import broker, postgres, screen
 from local_stack.errors import MUST_INSTALL, Trouble
@@ -42,6 +43,9 @@ RABBITMQ = Package(
 NGINX = Package("nginx-light", "the gateway", _has("nginx"), ("nginx.service",))
 POSTGRESQL = Package("postgresql", "tests on PostgreSQL", lambda: postgres.missing() is None, ("postgresql.service",))
 CHROMIUM = Package("chromium", "tests in a browser", _has("chromium", "chromium-browser", "google-chrome"))
+LIBATOMIC = Package("libatomic1", "what drives the browser", lambda: any(Path("/usr/lib").glob("*/libatomic.so.1")))
+CURL = Package("curl", "the README's lines, which are tested", _has("curl"))
+FOR_TESTS = (NGINX, RABBITMQ, POSTGRESQL, CHROMIUM, LIBATOMIC, CURL)
 
 
 def _can_make_environments() -> bool:

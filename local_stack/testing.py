@@ -52,9 +52,8 @@ def test(pytest_arguments: list[str], *, fast: bool, yes: bool) -> int:
 
 
 def _prepare(*, yes: bool) -> None:
-    needed = [packages.PYTHON_VENV, packages.NGINX, packages.RABBITMQ, packages.POSTGRESQL, packages.CHROMIUM]
     try:
-        packages.ensure(needed, yes=yes)
+        packages.ensure([packages.PYTHON_VENV, *packages.FOR_TESTS], yes=yes)
     except Trouble as trouble:
         if os.environ.get("CI") or not packages.PYTHON_VENV.is_there():
             raise
