@@ -29,7 +29,13 @@ def test_script_prints_what_python_prints(runner: Runner, notebook_python: Path,
     for name, text in {"main.py": source, **HELPER}.items():
         (tmp_path / name).write_text(text)
     by_python = subprocess.run(
-        [notebook_python, "main.py"], cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=30, check=True
+        [notebook_python, "-u", "main.py"],  # As on a terminal: what is printed first stands first.
+        cwd=tmp_path,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
     )
 
     told = runner.run(source, stdin=stdin, files=HELPER)
