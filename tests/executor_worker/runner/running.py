@@ -168,7 +168,7 @@ class Runner:
         self._log_path = self.folder / "log"
         self.command = [
             *prefix,
-            str(root / PYTHON.relative_to(ROOT)),
+            str(root / PYTHON.relative_to(ROOT) if PYTHON.is_relative_to(ROOT) else PYTHON),
             "-I",
             str(root / MAIN.relative_to(ROOT)),
             *("--socket", self.path, "--slots", str(slots), "--box-dir", str(self.boxes), *arguments),
