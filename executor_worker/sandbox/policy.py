@@ -68,7 +68,9 @@ def _never(otherwise: int) -> Examined:
 
 _MY_OWN = Condition(0, (OWN_PID,))
 
-_CLONE_THREAD = 0x0001_0000 | 0x0000_0100 | 0x0000_0800  # CLONE_THREAD | CLONE_VM | CLONE_SIGHAND
+# CLONE_THREAD | CLONE_VM | CLONE_SIGHAND, and CLONE_FS | CLONE_FILES: a thread with descriptors of its own could
+# hold 64 more, and the kernel's buffers behind them, for each of its kind.
+_CLONE_THREAD = 0x0001_0000 | 0x0000_0100 | 0x0000_0800 | 0x0000_0200 | 0x0000_0400
 _CLONE_NEW_ANYTHING = 0x0000_0080 | 0x0002_0000 | 0x7E00_0000  # Every CLONE_NEW* flag, NEWTIME included.
 _CLONE_PARENT_OR_VFORK = 0x0000_8000 | 0x0000_4000
 
