@@ -58,6 +58,9 @@ def missing() -> str | None:
     return f"RabbitMQ is not installed: apt-get install -y --no-install-recommends {APT_PACKAGE}"
 
 
+COOKIE_BYTES = 32
+
+
 class BrokerNode:
     """One private node in one folder.
 
@@ -82,7 +85,7 @@ class BrokerNode:
     # What to run ------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Write the folder: settings (readable by us alone, they carry the password) and nothing else."""
+        """Write the folder: settings and the Erlang cookie (readable by us alone) and nothing else."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
         settings = CONFIGURATION.format(amqp=self.ports.amqp, user=USER, password=self.password, vhost=VHOST)
@@ -94,6 +97,16 @@ class BrokerNode:
         }.items():
             with open(self.home / name, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
                 file.write(text)
+        self._keep_a_cookie()
+
+    def _keep_a_cookie(self) -> None:
+        """Who knows the cookie may run anything as the node, and the one Erlang makes can be guessed from the clock."""
+        cookie = self.home / ".erlang.cookie"
+        if cookie.exists() and len(cookie.read_text()) == 2 * COOKIE_BYTES:
+            return
+        cookie.unlink(missing_ok=True)
+        with open(cookie, "w", opener=lambda path, flags: os.open(path, flags, 0o400)) as file:
+            file.write(secrets.token_hex(COOKIE_BYTES))
 
     def environment(self) -> dict[str, str]:
         """All that the node, its epmd and rabbitmqctl need. Complete: nothing is taken from the caller's own."""
@@ -102,7 +115,7 @@ class BrokerNode:
         return {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "LANG": "C.UTF-8",
-            "HOME": home,  # The Erlang cookie is made here.
+            "HOME": home,  # The Erlang cookie is looked for here.
             "RABBITMQ_CONF_ENV_FILE": f"{home}/rabbitmq-env.conf",
             "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq",
             "RABBITMQ_ADVANCED_CONFIG_FILE": f"{home}/advanced.config",

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from local_stack import amqp_probe, ports
+from local_stack.broker import BrokerNode
 
 
 def test_broker_lets_its_user_in(broker):
@@ -63,3 +64,26 @@ def test_killed_broker_comes_back_with_its_data_and_leaves_no_epmd(broker_node):
     broker_node.wait_ready()
 
     assert "kept" in broker_node.ctl("list_vhosts").split()
+
+
+def test_cookie_is_ours_and_kept(tmp_path):
+    node = BrokerNode(tmp_path / "node")
+    cookie = tmp_path / "node" / ".erlang.cookie"
+
+    node.prepare()
+    first = cookie.read_text()
+    node.prepare()
+
+    assert len(bytes.fromhex(first)) == 32
+    assert cookie.read_text() == first
+    assert cookie.stat().st_mode & 0o777 == 0o400
+
+
+def test_cookie_that_erlang_made_is_replaced(tmp_path):
+    node = BrokerNode(tmp_path / "node")
+    node.home.mkdir()
+    (node.home / ".erlang.cookie").write_text("ABCDEFGHIJKLMNOPQRST")
+
+    node.prepare()
+
+    assert len((node.home / ".erlang.cookie").read_text()) == 64
