@@ -287,7 +287,7 @@ class Supervisor:
     def _finish(self, client: Client, facts: dict[str, Any]) -> None:
         self._runs.pop(client, None)
         client.tell_last(facts)
-        log.event("run_over", **facts)
+        log.event("run_over", "WARNING" if self._hows[0].isolation == "none" else "INFO", **facts)
 
     # The end -------------------------------------------------------------------------------------------------
 

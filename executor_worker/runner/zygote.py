@@ -26,6 +26,11 @@ OUT_OF_MEMORY_SCORE = "500"  # When the machine has none left, this goes before 
 
 def main(channel: socket.socket) -> None:
     """Warm up as the supervisor's first message says, then fork until the supervisor is gone."""
+    with suppress(BrokenPipeError):  # It is gone already.
+        _live(channel)
+
+
+def _live(channel: socket.socket) -> None:
     how = box.Confinement(**(order := wire.hear(channel).message)["how"])
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OUT_OF_MEMORY_SCORE)
