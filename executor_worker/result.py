@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from heapq import heapify, heappop, heappush
@@ -11,6 +12,10 @@ from executor_worker.outcome import Account, Outcome
 from executor_worker.verdict import Verdict
 from service_kit.messages import Limits
 
+# Of one result, in the database and in every answer that shows it. What may be *read* of a run is more
+# (runner_client.CLAIMS_BYTES); the runner holds honest outputs to 2 MB.
+KEPT_BYTES = 3 << 20
+
 Console = list[dict[str, str]]
 
 
@@ -19,6 +24,8 @@ def result_of(outcome: Outcome, verdict: Verdict, limits: Limits) -> dict[str, A
     account, facts = outcome.account, outcome.facts
     consoles = _within(limits.output_bytes, _consoles_as_they_came(account))
     cells = _cells(account, consoles)
+    if outcome.violation is not None:  # Who writes into the channel itself shows nothing through it.
+        cells = [{**cell, "outputs": []} for cell in cells]
     running = None if account.done else _running_cell(account)
     for cell in cells:
         if cell["id"] == running and facts is not None:
@@ -44,13 +51,16 @@ def result_of(outcome: Outcome, verdict: Verdict, limits: Limits) -> dict[str, A
 
 
 def lighter_and_lighter(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The result whole, then without what the cells show, then without the cells: for a main_service that takes less.
+    """The result whole, then without what the cells show, then without the cells; none of more than KEPT_BYTES.
 
-    The status is the same in each: what a program shows must not cost it its verdict.
+    More than one, for a main_service that takes less. The status is the same in each: what a program shows must not
+    cost it its verdict.
     """
-    yield result
     remark = {"mimetype": "text/plain", "data": "The outputs of this run are too large to keep."}
-    yield {**result, "cells": [{**cell, "outputs": [remark] if cell["outputs"] else []} for cell in result["cells"]]}
+    cells = [{**cell, "outputs": [remark] if cell["outputs"] else []} for cell in result["cells"]]
+    for lighter in (result, {**result, "cells": cells}):
+        if len(json.dumps(lighter, ensure_ascii=False).encode()) <= KEPT_BYTES:
+            yield lighter
     yield {**result, "cells": [], "graph": {"edges": [], "defs": {}, "refs": {}}}
 
 

@@ -7,7 +7,7 @@ from json import dumps, loads  # Bound now: a student may put anything in json's
 from typing import Any
 
 MOST_BYTES = 1 << 20  # Of one output.
-MOST_BYTES_PER_RUN = 6 << 20  # Of all of them. The worker stops a run that says more than 8 MiB in all.
+MOST_BYTES_PER_RUN = 2 << 20  # Of all of them. The worker keeps no result of more than 3 MiB in all.
 BUNDLE = "application/vnd.marimo+mimebundle"
 
 Output = dict[str, str]

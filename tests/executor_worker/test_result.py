@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from executor_worker.outcome import Account, Facts, Outcome
-from executor_worker.result import result_of
+from executor_worker.result import KEPT_BYTES, lighter_and_lighter, result_of
 from executor_worker.verdict import judge
 from service_kit.messages import Limits
 from tests.executor_worker.runner_double import ERROR, cell, notebook
@@ -101,3 +101,31 @@ def test_our_failure_has_no_measures():
     assert stored["status"] == "internal_error"
     assert stored["run_time"] is stored["wall_time"] is stored["memory_used"] is stored["started_at"] is None
     assert stored["cells"] == []
+
+
+def test_outputs_that_are_too_large_to_keep_are_left_out():
+    shown = [{"mimetype": "text/html", "data": "ж" * (KEPT_BYTES // 2)}]
+    stored = result(told(notebook("a"), cell("a", outputs=shown)))
+
+    kept = next(lighter_and_lighter(stored))
+
+    assert kept["status"] == "completed"
+    assert [output["data"] for output in kept["cells"][0]["outputs"]] == [
+        "The outputs of this run are too large to keep."
+    ]
+
+
+def test_cells_that_are_too_large_to_keep_are_left_out():
+    announced = notebook("a")
+    announced["cells"][0]["code"] = "x" * KEPT_BYTES
+    stored = result(told(announced, cell("a")))
+
+    assert next(lighter_and_lighter(stored))["cells"] == []
+
+
+def test_a_forger_shows_nothing():
+    shown = [{"mimetype": "text/html", "data": "forged"}]
+
+    stored = result(told(notebook("a"), cell("a", outputs=shown)), violation="a frame after the last one")
+
+    assert stored["cells"][0]["outputs"] == []
