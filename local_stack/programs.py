@@ -14,6 +14,8 @@ from local_stack.broker import BrokerNode, BrokerPorts
 from local_stack.layout import CHECKOUT, State
 from nginx import render as gateway
 
+LOOPBACK = "127.0.0.1"  # The gateway speaks plain HTTP: who opens it to others says so.
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -113,7 +115,7 @@ class Stack:
         """For nginx/render.py, which reads names as the container's start does."""
         return {
             **settings.chosen(self.settings, settings.GATEWAY),
-            "GATEWAY_PORT": str(self.ports.gateway),
+            "GATEWAY_LISTEN": f"{self.settings.get('GATEWAY_ADDRESS', LOOPBACK)}:{self.ports.gateway}",
             "AUTH_UPSTREAM": f"127.0.0.1:{self.ports.auth_service}",
             "MAIN_UPSTREAM": f"127.0.0.1:{self.ports.main_service}",
             "SITE_ROOT": str(CHECKOUT / "frontend"),

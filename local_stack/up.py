@@ -306,6 +306,8 @@ def _say_already_up(state: State, options: Options) -> int:
 def _say_ready(stack: Stack, seconds: float, options: Options) -> None:
     labs = _labs(stack.state)
     screen.say(f"\nOpen Labs Share is up: {stack.url}  (after {seconds:.1f} s)")
+    if "GATEWAY_ADDRESS" not in stack.settings:
+        screen.say("  only this machine can reach it; GATEWAY_ADDRESS=0.0.0.0 opens it to others")
     screen.say(f"  logs: {stack.state.logs}  ({labs} logs NAME -f)")
     if options.detach:
         screen.say(f"  stop: {labs} down")
