@@ -10,8 +10,9 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any
 
 import jwt as pyjwt
 import marshmallow as ma
@@ -19,7 +20,8 @@ from flask import Flask, Request, Response, current_app, g, json, request
 from flask_jwt_extended import JWTManager, get_jwt, verify_jwt_in_request
 from flask_smorest import Api, Blueprint
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
 
 from service_kit.api_docs import docs_page
 from service_kit.claims import Caller, Policy, Role, caller_from_claims, has_required_claims, policy
@@ -286,9 +288,14 @@ def _read_the_rest() -> None:
 
     The gateway bounds the body; should there be none, we listen no longer than to its usual bound.
     """
-    for _ in range(_MOST_UNREAD_PIECES):
-        if not request.environ["wsgi.input"].read(_PIECE_BYTES):
-            return
+    try:
+        rest: IO[bytes] = request.stream  # Knows how much has been read, and where the body ends.
+    except RequestEntityTooLarge:  # Nothing has.
+        rest = get_input_stream(request.environ)
+    with suppress(HTTPException):  # The client is gone, or sends more than it said.
+        for _ in range(_MOST_UNREAD_PIECES):
+            if not rest.read(_PIECE_BYTES):
+                return
 
 
 def _close_request(response: Response) -> Response:
