@@ -17,6 +17,8 @@ from tests.executor_worker.waiting import eventually
 
 MINUTE_MS = 60_000
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=[WAYS[0], WAYS[-1]], ids=lambda way: way.name)
 def fresh(request: pytest.FixtureRequest) -> Iterator[Runner]:
