@@ -57,11 +57,11 @@ def up(state: State, options: Options) -> int:
         stack = prepare(state, options)
         try:
             _start(stack)
+            _say_ready(stack, time.monotonic() - started, options)
         except BaseException:
             _take_down(state)
             forget_socket_folder(state, stack.sockets)
             raise
-        _say_ready(stack, time.monotonic() - started, options)
     return 0 if options.detach else _stay(state)
 
 

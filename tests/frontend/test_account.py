@@ -84,7 +84,7 @@ def test_no_script_of_the_page_can_read_a_token_later(page: Page) -> None:
 
 
 def test_an_expired_token_is_renewed_once_for_all(page: Page, platform: Platform) -> None:
-    platform.access_expired = True
+    platform.let_access_expire()
 
     page.evaluate(
         """import("/modules/api.js").then(({ request }) => Promise.all(
@@ -100,7 +100,7 @@ def test_two_tabs_renew_one_after_the_other(open_page: Callable[..., Page], plat
     second = first.context.new_page()
     second.goto(first.url)
     second.locator("#workshop").wait_for()
-    platform.access_expired = True
+    platform.let_access_expire()
 
     ask = """() => import("/modules/api.js").then(({ request }) => request("GET", "/api/submissions?limit=9"))"""
     for tab in (first, second):

@@ -197,7 +197,7 @@ def test_ctrl_c_takes_everything_down_and_down_is_well_twice(home):
     assert len(everybody) > 8, "".join(said)
 
     foreground.send_signal(signal.SIGINT)
-    rest = foreground.communicate(timeout=60)[0]
+    rest = foreground.communicate(timeout=120)[0]
 
     assert foreground.returncode == 130, rest
     assert not render.stage_of(home / "run" / "nginx").exists()
