@@ -110,13 +110,10 @@ class PlatformStack:
         return Burst(count, accepted, time.perf_counter() - started)
 
     def idle_memory_mib(self) -> float:
-        """Proportional set size of every process below supervisord: what stopping the stack would give back."""
-        status = subprocess.run(
-            [*self._labs, "status", *self._state], check=True, capture_output=True, text=True
-        ).stdout
-        roots = {int(pid) for pid in re.findall(r"\bpid (\d+)", status)}
+        """Proportional set size of supervisord and every process below it: what stopping the stack would give back."""
+        supervisor = int((self._folder / "run" / "supervisord.pid").read_text())
         parents = {int(stat.parent.name): _parent(stat) for stat in Path("/proc").glob("[0-9]*/stat")}
-        family = {pid for pid in parents if any(ancestor in roots for ancestor in _line_of(pid, parents))}
+        family = {pid for pid in parents if supervisor in _line_of(pid, parents)}
         return sum(_pss_kib(pid) for pid in family) / 1024
 
 
