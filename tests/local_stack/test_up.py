@@ -184,9 +184,12 @@ def test_given_broker_and_databases_are_used(home, amqp_url, postgres_cluster):
 
 def test_ctrl_c_takes_everything_down_and_down_is_well_twice(home):
     command = [LABS, "up", "--state", home, "--port", str(ports.choose(1)[0])]
+    # Whoever runs the tests in the background ignores SIGINT, and what it starts would inherit that.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
     foreground = subprocess.Popen(
         command, env=user_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    signal.signal(signal.SIGINT, former)
     assert foreground.stdout is not None
     said = []
     for line in foreground.stdout:

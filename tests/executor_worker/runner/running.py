@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import select
@@ -19,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from local_stack.environments import notebook_python
+from local_stack.environments import is_open_to_others, notebook_python
 
 ROOT = Path(__file__).parents[3]
 PYTHON = notebook_python()
-MAIN = ROOT / "executor_worker/runner/__main__.py"
+MAIN = "executor_worker/runner/__main__.py"
 START_SECONDS = 60.0
 LENGTH = struct.Struct(">I")
 
@@ -149,6 +150,18 @@ def whole_frames(said: bytes) -> list[Any]:
     return frames
 
 
+@functools.cache
+def where_all_can_read() -> Path:
+    """The project, or a copy of what a runner needs of it where the project is closed to its programs' users."""
+    if os.geteuid() != 0 or is_open_to_others(ROOT):
+        return ROOT
+    copy = Path(tempfile.mkdtemp(prefix="labs-runner-home-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    copy.chmod(0o755)
+    shutil.copytree(ROOT / "executor_worker", copy / "executor_worker", ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
 class Runner:
     """A runner process in a folder of its own. Its programs' users must be able to reach `root`."""
 
@@ -168,9 +181,9 @@ class Runner:
         self._log_path = self.folder / "log"
         self.command = [
             *prefix,
-            str(root / PYTHON.relative_to(ROOT) if PYTHON.is_relative_to(ROOT) else PYTHON),
+            str(PYTHON if root == ROOT else root / PYTHON.parents[1].name / "bin" / "python"),
             "-I",
-            str(root / MAIN.relative_to(ROOT)),
+            str((where_all_can_read() if root == ROOT else root) / MAIN),
             *("--socket", self.path, "--slots", str(slots), "--box-dir", str(self.boxes), *arguments),
         ]
 
