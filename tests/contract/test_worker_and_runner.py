@@ -70,7 +70,8 @@ PROGRAMS = {
         "completed",
         "",
     ),
-    "done, forged": (FORGE.format(frame=b'\0\0\0\x0f{"type":"done"}'), "runtime_error", "result channel"),
+    # It also reaches the descriptor on which a program says that it is finished, and is ended for that.
+    "done, forged": (FORGE.format(frame=b'\0\0\0\x0f{"type":"done"}'), "runtime_error", "the program"),
     "junk": (FORGE.format(frame=b"\xff" * 100), "runtime_error", "result channel"),
 }
 
