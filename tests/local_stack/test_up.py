@@ -187,7 +187,13 @@ def test_ctrl_c_takes_everything_down_and_down_is_well_twice(home):
     # Whoever runs the tests in the background ignores SIGINT, and what it starts would inherit that.
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     foreground = subprocess.Popen(
-        command, env=user_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=user_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C, and all whom they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     signal.signal(signal.SIGINT, former)
     assert foreground.stdout is not None
