@@ -12,7 +12,7 @@ threads = int(os.environ.get("WEB_THREADS", "8"))
 # The app is loaded once and shared by fork: it opens no connection before its first request.
 preload_app = True
 _shared_memory = Path("/dev/shm")  # noqa: S108  # gunicorn makes its heartbeat file there safely, by mkstemp.
-worker_tmp_dir = str(_shared_memory) if _shared_memory.is_dir() else None
+worker_tmp_dir = str(_shared_memory) if os.access(_shared_memory, os.W_OK) else None
 timeout = 30
 graceful_timeout = 20
 keepalive = 75  # Longer than nginx keeps its idle connections, so that nginx is always the one to close.
