@@ -20,7 +20,7 @@ from local_stack import amqp_probe, ports
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 APT_PACKAGE = "rabbitmq-server"
 USER = VHOST = "labs"
-NODE_NAME = "labs@localhost"
+NODE_NAME = "labs@127.0.0.1"  # An address: needs nobody to know what localhost is.
 
 CONFIGURATION = """\
 listeners.tcp.default = 127.0.0.1:{amqp}
@@ -124,6 +124,7 @@ class BrokerNode:
             "RABBITMQ_LOG_BASE": f"{home}/log",
             "RABBITMQ_PID_FILE": f"{home}/pid",
             "RABBITMQ_NODENAME": NODE_NAME,
+            "RABBITMQ_USE_LONGNAME": "true",  # Erlang counts names with dots as long ones.
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.ports.amqp),
             "RABBITMQ_DIST_PORT": str(self.ports.distribution),
